@@ -1,0 +1,3 @@
+module squeezeserve.io/cluster/runc-nosysres
+
+go 1.24.0

@@ -1,0 +1,101 @@
+"""Finds a container engine, or installs and starts Debian's Docker where none runs.
+
+An engine that already answers is used as it is. One that this module starts gets the runc stand-in
+(cluster/go/runc-nosysres) where the machine lacks CAP_SYS_RESOURCE.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from squeeze_cluster import paths, shell
+from squeeze_cluster.errors import ClusterError
+from squeeze_cluster.gobuild import ensure_binary
+
+PACKAGES = ("docker.io", "iptables")
+DAEMON_CONFIG = Path("/etc/docker/daemon.json")
+START_SECONDS = 60
+_CAP_SYS_RESOURCE = 24
+
+
+def running() -> bool:
+    """Whether an engine answers to the docker command line."""
+    return shell.succeeds("docker", "info", timeout=20)
+
+
+def ensure() -> str:
+    """Make sure that an engine runs; returns a line that says which and how it came to run."""
+    if running():
+        return f"Docker {_version()} was already running"
+    _require_root()
+    if not shutil.which("dockerd"):
+        apt_install(*PACKAGES)
+    _start()
+    return f"Docker {_version()} started"
+
+
+def apt_install(*packages: str) -> None:
+    """Install Debian or Ubuntu packages; needs root."""
+    _require_root()
+    if not shutil.which("apt-get"):
+        raise ClusterError(f"this machine has no apt-get: install {', '.join(packages)} yourself, then run again")
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    shell.run("apt-get", "update", "-qq", env=environment)
+    shell.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, env=environment)
+
+
+def lacks_sys_resource(status: str | None = None) -> bool:
+    """Whether this process may never hold CAP_SYS_RESOURCE (see capabilities(7), the bounding set)."""
+    text = status if status is not None else Path("/proc/self/status").read_text()
+    bounding = next(line.split()[1] for line in text.splitlines() if line.startswith("CapBnd:"))
+    return not int(bounding, 16) >> _CAP_SYS_RESOURCE & 1
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise ClusterError("no container engine runs and starting one needs root: run it with sudo, or start Docker")
+
+
+def _version() -> str:
+    return shell.run("docker", "version", "--format", "{{.Server.Version}}").strip()
+
+
+def _start() -> None:
+    _configure()
+    if Path("/run/systemd/system").exists():
+        shell.run("systemctl", "start", "docker")
+    else:
+        _spawn()
+    deadline = time.monotonic() + START_SECONDS
+    while not running():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"Docker did not answer within {START_SECONDS} s: see {_engine_log()}")
+        time.sleep(0.5)
+
+
+def _spawn() -> None:
+    """Start dockerd apart from this process, so that it outlives `make up`."""
+    Path("/var/run/docker.pid").unlink(missing_ok=True)
+    with _engine_log().open("ab") as log:
+        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def _engine_log() -> Path:
+    return paths.cache_dir("logs") / "dockerd.log"
+
+
+def _configure() -> None:
+    """Put the runc stand-in in place where it is needed; a configuration that is there already stays."""
+    if not lacks_sys_resource():
+        return
+    config = json.loads(DAEMON_CONFIG.read_text()) if DAEMON_CONFIG.exists() else {}
+    if "default-runtime" in config:
+        return
+    runtime = paths.cache_dir("engine") / "runc-nosysres"
+    shutil.copy(ensure_binary("runc-nosysres"), runtime)
+    config |= {"runtimes": {"nosysres": {"path": str(runtime)}}, "default-runtime": "nosysres"}
+    DAEMON_CONFIG.parent.mkdir(parents=True, exist_ok=True)
+    DAEMON_CONFIG.write_text(json.dumps(config, indent=2) + "\n")
