@@ -11,9 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from squeeze_cluster import paths, shell
+from squeeze_cluster import gobuild, paths, shell
 from squeeze_cluster.errors import ClusterError
-from squeeze_cluster.gobuild import ensure_binary
 
 PACKAGES = ("docker.io", "iptables")
 DAEMON_CONFIG = Path("/etc/docker/daemon.json")
@@ -41,7 +40,9 @@ def apt_install(*packages: str) -> None:
     """Install Debian or Ubuntu packages; needs root."""
     _require_root()
     if not shutil.which("apt-get"):
-        raise ClusterError(f"this machine has no apt-get: install {', '.join(packages)} yourself, then run again")
+        raise ClusterError(
+            f"this machine has no apt-get: install {', '.join(packages)} yourself, then run again"
+        )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     shell.run("apt-get", "update", "-qq", env=environment)
     shell.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, env=environment)
@@ -56,7 +57,9 @@ def lacks_sys_resource(status: str | None = None) -> bool:
 
 def _require_root() -> None:
     if os.geteuid() != 0:
-        raise ClusterError("no container engine runs and starting one needs root: run it with sudo, or start Docker")
+        raise ClusterError(
+            "no container engine runs and starting one needs root: run it with sudo, or start Docker"
+        )
 
 
 def _version() -> str:
@@ -80,7 +83,9 @@ def _spawn() -> None:
     """Start dockerd apart from this process, so that it outlives `make up`."""
     Path("/var/run/docker.pid").unlink(missing_ok=True)
     with _engine_log().open("ab") as log:
-        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def _engine_log() -> Path:
@@ -95,7 +100,7 @@ def _configure() -> None:
     if "default-runtime" in config:
         return
     runtime = paths.cache_dir("engine") / "runc-nosysres"
-    shutil.copy(ensure_binary("runc-nosysres"), runtime)
+    shutil.copy(gobuild.build("runc-nosysres"), runtime)
     config |= {"runtimes": {"nosysres": {"path": str(runtime)}}, "default-runtime": "nosysres"}
     DAEMON_CONFIG.parent.mkdir(parents=True, exist_ok=True)
     DAEMON_CONFIG.write_text(json.dumps(config, indent=2) + "\n")

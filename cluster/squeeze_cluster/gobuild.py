@@ -46,21 +46,26 @@ BINARIES: Mapping[str, Binary] = {
     "envoy-gateway": Binary("envoy-gateway", "github.com/envoyproxy/gateway/cmd/envoy-gateway"),
     "registry": Binary("registry", "github.com/distribution/distribution/v3/cmd/registry"),
     "versitygw": Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
+    "pause": Binary("pause", "squeezeserve.io/cluster/pause"),
     "runc-nosysres": Binary("runc-nosysres", "squeezeserve.io/cluster/runc-nosysres"),
 }
 
 
-def ensure_binary(name: str) -> Path:
-    """The path of a built program; builds it (seconds to minutes) the first time."""
-    binary = BINARIES[name]
-    target = paths.CACHE / "bin" / binary_key(name) / name
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
+def build(name: str) -> Path:
+    """The path of a program built from source; builds it (seconds to minutes) the first time."""
+    binary, path = BINARIES[name], target(name)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
         flags = ["-trimpath", "-ldflags", _ldflags(binary.module), "-o", str(partial)]
         shell.run(_go(), "build", *flags, binary.package, cwd=MODULES / binary.module, env=_env())
-        partial.rename(target)
-    return target
+        partial.rename(path)
+    return path
+
+
+def target(name: str) -> Path:
+    """Where a program lies once it has been built."""
+    return paths.CACHE / "bin" / binary_key(name) / name
 
 
 def binary_key(name: str) -> str:
@@ -72,9 +77,7 @@ def binary_key(name: str) -> str:
 
 def module_version(module: str) -> str:
     """The version that a module folder pins, such as v0.20.0."""
-    path, version = _requirement(module)
-    del path
-    return version
+    return _requirement(module)[1]
 
 
 def module_dir(module: str) -> Path:
@@ -110,7 +113,9 @@ def _ldflags(module: str) -> str:
         "buildDate": "2026-01-01T00:00:00Z",
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join([_LDFLAGS, *(f"-X {p}.{name}={value}" for p in packages for name, value in facts.items())])
+    return " ".join(
+        [_LDFLAGS, *(f"-X {p}.{name}={value}" for p in packages for name, value in facts.items())]
+    )
 
 
 def _env() -> dict[str, str]:

@@ -56,5 +56,7 @@ def _took(began: float) -> str:
 
 def fail(error: ClusterError, log_file: Path, again: str) -> int:
     """Tell a person what failed, where the whole log is and which command resumes; returns exit code 1."""
-    print(f"\nerror: {error}\n\nlog:    {log_file}\nresume: {again} (finished stages are kept)", file=sys.stderr)
+    print(
+        f"\nerror: {error}\n\nlog:    {log_file}\nresume: {again} (finished stages are kept)", file=sys.stderr
+    )
     return 1

