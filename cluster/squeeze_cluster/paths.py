@@ -4,6 +4,7 @@ Nothing here touches the disk except `cache_dir`, which makes the folder it retu
 """
 
 import os
+import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -12,6 +13,7 @@ IMAGES = REPO / "images"
 CHART = REPO / "charts" / "squeezeserve"
 CACHE = Path(os.environ.get("SQUEEZESERVE_CACHE", Path.home() / ".cache" / "squeezeserve"))
 KUBECONFIG = CACHE / "kubeconfig"
+UV = Path(sys.executable).with_name("uv")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

@@ -1,0 +1,66 @@
+# Everything that a person runs. `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock
+
+MODEL ?= builtin://digits
+PORT ?= 8000
+NAME ?= default
+BIN := .venv/bin
+export UV_CACHE_DIR := $(or $(SQUEEZESERVE_CACHE),$(HOME)/.cache/squeezeserve)/uv
+
+help: ## List the commands
+	@echo "SqueezeServe: SqueezeNet image classification as a service on Kubernetes"
+	@echo
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## /\1\t/' \
+	  | while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  Options of up: AIRGAP=1 (build everything from source packages), REGISTRY_MIRROR=host:port,"
+	@echo "  GATEWAY_PORT=8080, REGISTRY_PORT=5001, SQUEEZESERVE_CACHE=~/.cache/squeezeserve, PYTHON=python3.12"
+	@echo "  Options of serve: MODEL=builtin://digits, PORT=8000, NAME=default"
+
+venv: ## Install the Python packages into .venv
+	@cluster/bootstrap.sh
+
+up: venv ## Bring up a kind cluster with the platform on it and classify a real picture
+	@$(BIN)/squeeze-cluster up
+
+down: venv ## Remove that cluster (caches stay)
+	@$(BIN)/squeeze-cluster down
+
+status: venv ## Show the cluster's nodes, models and pods
+	@$(BIN)/squeeze-cluster status
+
+serve: venv ## Run the predictor alone on 127.0.0.1 (MODEL=, PORT=, NAME=)
+	@exec $(BIN)/squeeze-predictor --host 127.0.0.1 --port $(PORT) --model-name $(NAME) --weights $(MODEL)
+
+test: check unit integration e2e ## Run everything: checks, unit, integration and end-to-end tests
+
+check: lint types render ## Lint, types, and rendered files
+
+unit: venv ## Run the unit tests
+	@$(BIN)/pytest tests/unit --junitxml=out/junit-unit.xml --cov --cov-report=xml:out/coverage-unit.xml --cov-report=term:skip-covered
+
+integration: venv ## Run the tests against a real API server and real processes
+	@$(BIN)/pytest tests/integration --junitxml=out/junit-integration.xml --cov --cov-report=xml:out/coverage-integration.xml --cov-report=
+
+e2e: venv ## Run the tests on the kind cluster (brings it up)
+	@$(BIN)/pytest tests/e2e --junitxml=out/junit-e2e.xml
+
+lint: venv ## Check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: venv ## Format the code
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: venv ## Check types, strictly
+	@$(BIN)/mypy
+
+render: venv ## Check that rendered manifests are current
+	@$(BIN)/python charts/render.py --check
+
+digits: venv ## Train the built-in digits network from nothing
+	@$(BIN)/squeezenet digits train --out predictor/squeezenet/builtin/digits
+
+lock: venv ## Pin the newest allowed dependencies again
+	@for extra in dev operator predictor storage; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extra pyproject.toml -o requirements/$$extra.lock; done

@@ -1,0 +1,48 @@
+"""Puts SqueezeServe itself on the cluster: its images, the operator by Helm, and a first model."""
+
+from squeeze_cluster import catalogue, helm, images, kubectl, paths, registry
+from squeeze_cluster.errors import ClusterError, CommandError
+from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
+
+RELEASE = "squeezeserve"
+SAMPLE = "digits"
+SAMPLE_FILE = paths.REPO / "manifests" / "samples" / "digits.yaml"
+READY_SECONDS = 240
+
+
+def push_images(settings: Settings) -> dict[str, str]:
+    """Make the platform's images and push them; returns each one's name on the registry."""
+    pushed = {}
+    images.ensure(images.base(), settings)
+    for name in ("predictor", "operator"):
+        image = catalogue.product(name)
+        images.ensure(image, settings)
+        pushed[name] = registry.push(image.reference, settings)
+    return pushed
+
+
+def install_operator(pushed: dict[str, str]) -> str:
+    """Install the chart of this checkout with the images of this checkout."""
+    values = ["--values", str(paths.CLUSTER / "values" / "kind.yaml")]
+    for key, name in (("image", "operator"), ("predictor.image", "predictor")):
+        repository, _, tag = pushed[name].rpartition(":")
+        values += ["--set", f"{key}.repository={repository}", "--set", f"{key}.tag={tag}"]
+    how = helm.install(RELEASE, paths.CHART, SYSTEM_NAMESPACE, *values)
+    kubectl.wait_rollout("squeezeserve-operator", SYSTEM_NAMESPACE)
+    return how
+
+
+def apply_sample() -> None:
+    """Apply the sample SqueezeModel and wait until it is Ready; a refusal carries its own words."""
+    kubectl.apply_file(str(SAMPLE_FILE))
+    try:
+        kubectl.kubectl(
+            *("wait", "--for=condition=Ready", f"squeezemodel/{SAMPLE}", f"--timeout={READY_SECONDS}s"),
+            timeout=READY_SECONDS + 10,
+        )
+    except CommandError as error:
+        conditions = kubectl.get("squeezemodel", SAMPLE).get("status", {}).get("conditions", [])
+        told = "\n".join(
+            f"  {one['type']}={one['status']} {one['reason']}: {one['message']}" for one in conditions
+        )
+        raise ClusterError(f"SqueezeModel {SAMPLE} was not Ready in {READY_SECONDS} s:\n{told}") from error

@@ -1,0 +1,91 @@
+"""Looks at the machine before anything is changed on it; each problem says what to do."""
+
+import os
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from squeeze_cluster import paths, shell
+from squeeze_cluster.errors import ClusterError
+from squeeze_cluster.settings import Settings
+
+DISK_GIB = 25
+MEMORY_GIB = 7
+PYTHON = (3, 11)
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the checks need to know of a machine."""
+
+    python: tuple[int, int]
+    disk_free_gib: float
+    memory_gib: float
+    busy_ports: tuple[int, ...]
+    engine: bool
+    root: bool
+
+
+def problems(machine: Machine) -> list[str]:
+    """Everything that would stop `make up`, as sentences that say what to change."""
+    found = []
+    if machine.python < PYTHON:
+        found.append(f"Python {'.'.join(map(str, machine.python))} is too old: install Python 3.11 or newer")
+    if machine.disk_free_gib < DISK_GIB:
+        found.append(
+            f"{machine.disk_free_gib:.0f} GiB of disk are free below {paths.CACHE}, {DISK_GIB} are needed:"
+            " free some, or point SQUEEZESERVE_CACHE at a larger disk"
+        )
+    if machine.memory_gib < MEMORY_GIB:
+        found.append(f"the machine has {machine.memory_gib:.1f} GiB of memory, {MEMORY_GIB} GiB are needed")
+    for port in machine.busy_ports:
+        found.append(
+            f"port {port} on 127.0.0.1 is taken by another program: stop it,"
+            " or choose another with GATEWAY_PORT= (8080) or REGISTRY_PORT= (5001)"
+        )
+    if not machine.engine and not machine.root:
+        found.append(
+            "no container engine runs and starting one needs root: use `sudo make up`, or start Docker"
+        )
+    return found
+
+
+def check(settings: Settings, engine_runs: bool, ours: bool) -> None:
+    """Raise ClusterError with every problem of this machine (`ours`: the ports are held by this cluster)."""
+    found = problems(_look(settings, engine_runs, ours))
+    if found:
+        raise ClusterError("this machine is not ready:\n" + "\n".join(f"  - {problem}" for problem in found))
+
+
+def _look(settings: Settings, engine_runs: bool, ours: bool) -> Machine:
+    folder = next(path for path in (paths.CACHE, *paths.CACHE.parents) if path.exists())
+    needed = 0 if ours else DISK_GIB
+    free = shutil.disk_usage(folder).free / _GIB
+    ports = () if ours else (settings.gateway_port, settings.registry_port)
+    return Machine(
+        python=sys.version_info[:2],
+        disk_free_gib=max(free, DISK_GIB) if not needed else free,
+        memory_gib=_memory_gib(Path("/proc/meminfo").read_text()),
+        busy_ports=tuple(port for port in ports if _busy(port)),
+        engine=engine_runs,
+        root=os.geteuid() == 0,
+    )
+
+
+def _memory_gib(meminfo: str) -> float:
+    line = next(line for line in meminfo.splitlines() if line.startswith("MemTotal:"))
+    return int(line.split()[1]) * 1024 / _GIB
+
+
+def _busy(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            shell.log(f"port {port}: {error}")
+            return True
+    return False
