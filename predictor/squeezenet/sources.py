@@ -1,0 +1,155 @@
+"""A weights URI -> the files it names, on this machine.
+
+Only finds (and, for ``torchvision://``, downloads) files; reads none of their content but labels and config.
+Remote schemes other than torchvision's (s3, gs, https, hf, pvc) are brought to a local folder by KServe's
+storage initializer before this library sees them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from squeezenet.errors import WeightsError, WeightsNotFoundError
+
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "config.json"
+LABELS_NAME = "labels.txt"
+SUFFIXES = (".safetensors", ".pth", ".pt")
+BUILTIN = Path(__file__).parent / "builtin"
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of one artifact; ``config`` and ``labels`` are None where the artifact has none."""
+
+    uri: str
+    weights: Path
+    config: Path | None = None
+    labels: Path | None = None
+    architecture: str | None = None
+
+
+def locate(uri: str, cache: Path | None = None) -> Source:
+    """Finds the files. Raises WeightsNotFoundError or WeightsError, with the URI in the message."""
+    parts = urlsplit(uri)
+    if parts.scheme == "builtin":
+        return _builtin(uri, parts.netloc + parts.path)
+    if parts.scheme == "torchvision":
+        return _torchvision(uri, (parts.netloc + parts.path).strip("/"), cache)
+    if parts.scheme == "file":
+        return _local(uri, Path(unquote(parts.path)))
+    if "://" in uri:
+        raise WeightsNotFoundError(
+            f"{uri}: the scheme {parts.scheme!r} is not read here; use builtin://, torchvision://, file:// "
+            "or a path (a SqueezeModel's s3, gs, https, hf and pvc URIs are downloaded before "
+            "the server starts)."
+        )
+    return _local(uri, Path(uri))
+
+
+def _builtin(uri: str, name: str) -> Source:
+    name = name.strip("/")
+    known = sorted(path.name for path in BUILTIN.iterdir() if (path / WEIGHTS_NAME).is_file())
+    if name not in known:
+        raise WeightsNotFoundError(
+            f"{uri}: there is no such built-in network; there is builtin://{known[0]}."
+        )
+    return _folder(uri, BUILTIN / name)
+
+
+def _local(uri: str, path: Path) -> Source:
+    try:
+        if path.is_dir():
+            return _folder(uri, path)
+        if path.is_file():
+            return Source(uri, path)
+    except (OSError, ValueError) as error:
+        raise WeightsNotFoundError(f"{uri} cannot be read: check the path and its permissions.") from error
+    raise WeightsNotFoundError(f"{uri} does not exist: check the path (bucket key, sub-path, spelling).")
+
+
+def _folder(uri: str, folder: Path) -> Source:
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise WeightsNotFoundError(f"{uri} cannot be read: check the folder's permissions.") from error
+    return Source(
+        uri, _choose(uri, entries), _optional(entries, CONFIG_NAME), _optional(entries, LABELS_NAME)
+    )
+
+
+def _choose(uri: str, entries: list[Path]) -> Path:
+    """``model.safetensors`` where there is one, else the only candidate."""
+    candidates = [path for path in entries if path.suffix.lower() in SUFFIXES and path.is_file()]
+    for path in candidates:
+        if path.name == WEIGHTS_NAME:
+            return path
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise WeightsError(
+            f"{uri} holds several weights files ({_names(candidates)}): name one of them in the URI, "
+            f"or call the right one {WEIGHTS_NAME}."
+        )
+    found = _names(entries) or "nothing"
+    raise WeightsNotFoundError(
+        f"{uri} holds no weights file ({WEIGHTS_NAME}, or one *.safetensors, *.pth or *.pt), but {found}."
+    )
+
+
+def _optional(entries: list[Path], name: str) -> Path | None:
+    return next((path for path in entries if path.name == name), None)
+
+
+def _names(paths: list[Path]) -> str:
+    names = [path.name + ("/" if path.is_dir() else "") for path in paths]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _torchvision(uri: str, architecture: str, cache: Path | None) -> Source:
+    """PyTorch's ImageNet weights: torchvision's URL, torch.hub's download, checked by the name's hash."""
+    try:
+        import torch.hub
+        from torchvision.models import get_model_weights, list_models
+    except ImportError as error:
+        raise WeightsNotFoundError(
+            f"{uri} needs PyTorch and torchvision, which are not installed here: install squeezeserve[torch]."
+        ) from error
+    known = [name for name in list_models() if name.startswith("squeezenet")]
+    if architecture not in known:
+        raise WeightsNotFoundError(
+            f"{uri}: torchvision has no such SqueezeNet; there is torchvision://{' and torchvision://'.join(known)}."
+        )
+    url = get_model_weights(architecture).DEFAULT.url
+    folder = cache or Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / url.rsplit("/", 1)[1]
+    if not path.exists():
+        _download(uri, url, path)
+    return Source(uri, path, architecture=architecture)
+
+
+def hash_prefix(path: Path) -> str:
+    """The start of the sha256 that PyTorch writes into its file names: ``squeezenet1_0-b66bff10.pth``."""
+    return path.stem.rsplit("-", 1)[1]
+
+
+def _download(uri: str, url: str, path: Path) -> None:
+    import torch.hub
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_prefix(path), progress=False)
+    except RuntimeError as error:
+        # torch.hub raises RuntimeError only where the hash differs, and has removed the file by then.
+        raise WeightsNotFoundError(
+            f"{uri}: what {url} sent is not PyTorch's file: a proxy altered it."
+        ) from error
+    except OSError as error:
+        raise WeightsNotFoundError(
+            f"{uri}: {url} cannot be downloaded to {path.parent} ({error}): check the network or proxy and "
+            "that the folder is writable, or give a copy of the weights by path, PVC or S3."
+        ) from error
