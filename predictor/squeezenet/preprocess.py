@@ -18,8 +18,7 @@ Size                   ``Limits``: bytes, and pixels by the header, before anyth
 
 Resizing is torchvision's ``Resize(resize, antialias=True)`` + ``CenterCrop(crop)``: bilinear, short side to
 ``resize``. Here only the crop's own box is resized, so that a 1 x 65000 picture costs no more than any
-other. A JPEG of twice the needed size or more is decoded at a reduced size, unless ``exact=True``.
-Values are then scaled to 0..1 and normalised by ``mean`` and ``std`` a channel.
+other. Values are then scaled to 0..1 and normalised by ``mean`` and ``std`` a channel.
 """
 
 from __future__ import annotations
@@ -42,10 +41,6 @@ __all__ = [
     "to_pixels",
     "to_tensor",
 ]
-
-# A reduced decode keeps at least this many times the pixels that resizing needs, so that the smoothing of
-# resizing still decides what the network sees.
-REDUCED_MARGIN = 1
 
 
 def crop_box(width: int, height: int, spec: InputSpec) -> tuple[float, float, float, float]:
@@ -85,12 +80,6 @@ def to_tensor(image: Image.Image, spec: InputSpec) -> NDArray[np.float32]:
     return normalise(to_pixels(image, spec), spec)
 
 
-def preprocess(
-    data: bytes, spec: InputSpec, limits: Limits = DEFAULT_LIMITS, *, exact: bool = False
-) -> NDArray[np.float32]:
-    """Picture bytes -> float32 [3, crop, crop]. Raises PictureError.
-
-    ``exact``: never decode a JPEG at a reduced size.
-    """
-    shrink_to = None if exact else spec.resize * REDUCED_MARGIN
-    return to_tensor(decode(data, limits, shrink_to=shrink_to), spec)
+def preprocess(data: bytes, spec: InputSpec, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.float32]:
+    """Picture bytes -> the network's input, float32 [3, crop, crop]. Raises PictureError."""
+    return to_tensor(decode(data, limits), spec)
