@@ -1,0 +1,66 @@
+"""The real cluster for end-to-end tests, brought up by `make up`'s own code and left running.
+
+Each test that makes objects gets a namespace of its own, deleted afterwards.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from e2e.models import Namespace
+from squeeze_cluster import kubectl, paths, up
+from squeeze_cluster.settings import Settings
+from squeeze_cluster.stages import Stages
+
+IMAGENET_FILE = "squeezenet1_0-imagenet1k-fp16.safetensors"
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """What `make up` was asked for, from the environment."""
+    return Settings()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster(settings: Settings) -> None:
+    """The cluster with the platform on it."""
+    up.up(settings, Stages("e2e"))
+    os.environ["KUBECONFIG"] = str(paths.KUBECONFIG)
+
+
+@pytest.fixture
+def namespace(settings: Settings) -> Iterator[Namespace]:
+    """A new namespace under the restricted Pod Security profile."""
+    made = Namespace(f"e2e-{uuid.uuid4().hex[:8]}", settings)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": made.name, "labels": labels}
+    kubectl.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
+    yield made
+    kubectl.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def imagenet_weights() -> Path:
+    """Real ImageNet weights, which lie beside the project and not in it."""
+    folder = Path(os.environ.get("SQUEEZESERVE_WEIGHTS_DIR", paths.REPO.parent / "shared" / "weights"))
+    file = folder / IMAGENET_FILE
+    if not file.exists():
+        pytest.skip(f"no {IMAGENET_FILE} in {folder}: set SQUEEZESERVE_WEIGHTS_DIR")
+    return file
+
+
+@pytest.fixture(scope="session")
+def pictures() -> dict[str, tuple[bytes, int]]:
+    """Five real pictures that scikit-image ships, with their ImageNet classes."""
+    folder = Path(str(files("skimage"))) / "data"
+    classes = {
+        "chelsea.png": 285,
+        "coffee.png": 967,
+        "camera.png": 872,
+        "hubble_deep_field.jpg": 971,
+        "rocket.jpg": 733,
+    }
+    return {name: ((folder / name).read_bytes(), number) for name, number in classes.items()}

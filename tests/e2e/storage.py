@@ -1,0 +1,160 @@
+"""Places for weights inside the cluster: a volume with a file in it, and an S3-compatible server."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from e2e.models import wait_for
+from squeeze_cluster import catalogue, images, kubectl, paths, registry, shell
+from squeeze_cluster.binaries import ensure_binary
+from squeeze_cluster.settings import CLUSTER_NAME, Settings
+
+_NODE = f"{CLUSTER_NAME}-worker"
+_ACCESS, _SECRET = "squeezeserve", "squeezeserve-secret"
+_PORT = 7070
+
+
+def claim_with_file(namespace: str, name: str, file: Path) -> None:
+    """A read-only PersistentVolumeClaim, bound to a folder of a node that holds one file."""
+    folder = f"/var/squeezeserve-volumes/{namespace}"
+    shell.run("docker", "exec", _NODE, "mkdir", "-p", folder)
+    shell.run("docker", "cp", file, f"{_NODE}:{folder}/{file.name}")
+    shell.run("docker", "exec", _NODE, "chmod", "-R", "a+rX", folder)
+    volume = f"{namespace}-{name}"
+    affinity = {"key": "kubernetes.io/hostname", "operator": "In", "values": [_NODE]}
+    common: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    kubectl.apply(
+        [
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": volume},
+                "spec": {
+                    **common,
+                    "capacity": {"storage": "100Mi"},
+                    "persistentVolumeReclaimPolicy": "Delete",
+                    "local": {"path": folder},
+                    "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [affinity]}]}},
+                },
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": "100Mi"}}},
+            },
+        ]
+    )
+
+
+class ObjectStore:
+    """versitygw in a pod: S3 over the pod's own disk."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def install(self, settings: Settings) -> None:
+        """Start the server and wait until it is ready."""
+        (image,) = catalogue.test_tools()
+        images.ensure(image, settings)
+        registry.push(image.reference, settings)
+        kubectl.apply(_objects(self._namespace, image.reference))
+        kubectl.wait_rollout("object-store", self._namespace)
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Store an object, making its bucket if needed."""
+        with _forwarded(self._namespace) as port:
+            client = boto3.client(
+                "s3",
+                endpoint_url=f"http://127.0.0.1:{port}",
+                aws_access_key_id=_ACCESS,
+                aws_secret_access_key=_SECRET,
+                region_name="us-east-1",
+                config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
+            )
+            if bucket not in [one["Name"] for one in client.list_buckets()["Buckets"]]:
+                client.create_bucket(Bucket=bucket)
+            client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def service_account(self) -> str:
+        """A ServiceAccount whose secret KServe gives to the download, as its documentation has it."""
+        annotations = {
+            "serving.kserve.io/s3-endpoint": f"object-store.{self._namespace}.svc:{_PORT}",
+            "serving.kserve.io/s3-usehttps": "0",
+            "serving.kserve.io/s3-region": "us-east-1",
+            "serving.kserve.io/s3-usevirtualbucket": "false",
+        }
+        metadata = {"name": "object-store", "namespace": self._namespace}
+        keys = {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": _SECRET}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {**metadata, "annotations": annotations}}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        kubectl.apply([{**secret, "stringData": keys}, {**account, "secrets": [{"name": "object-store"}]}])
+        return "object-store"
+
+
+@contextmanager
+def _forwarded(namespace: str) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [ensure_binary("kubectl"), "--kubeconfig", paths.KUBECONFIG, "port-forward", "-n", namespace]
+    process = subprocess.Popen(
+        [*command, "service/object-store", f"{port}:{_PORT}"], stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: _listens(port), 30, lambda: "the port is not forwarded")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _objects(namespace: str, image: str) -> list[kubectl.Object]:
+    labels = {"app": "object-store"}
+    metadata = {"name": "object-store", "namespace": namespace}
+    container = {
+        "name": "server",
+        "image": image,
+        "args": ["--port", f":{_PORT}", "posix", "--nometa", "/data"],
+        "env": [{"name": "ROOT_ACCESS_KEY", "value": _ACCESS}, {"name": "ROOT_SECRET_KEY", "value": _SECRET}],
+        "ports": [{"containerPort": _PORT}],
+        "readinessProbe": {"tcpSocket": {"port": _PORT}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "data", "emptyDir": {}}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": labels, "ports": [{"port": _PORT}]},
+        },
+    ]

@@ -1,0 +1,32 @@
+"""Helm uninstall and reinstall: models keep serving, and nothing restarts."""
+
+from squeeze_cluster import kubectl, paths, platform, shell, showcase
+from squeeze_cluster.binaries import ensure_binary
+from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
+
+
+def test_uninstall_and_reinstall_keep_models_serving(settings: Settings) -> None:
+    picture = showcase.sample_picture("2.png").read_bytes()
+    before = _pods()
+    shell.run(
+        *(ensure_binary("helm"), "--kubeconfig", paths.KUBECONFIG),
+        *("uninstall", platform.RELEASE, "--namespace", SYSTEM_NAMESPACE, "--wait"),
+    )
+    assert kubectl.exists("squeezemodel", platform.SAMPLE)
+    assert showcase.classify(picture, settings).predictions[0].label == "2"
+    platform.install_operator(platform.push_images(settings))
+    kubectl.kubectl("wait", "--for=condition=Ready", f"squeezemodel/{platform.SAMPLE}", "--timeout=60s")
+    assert showcase.classify(picture, settings).predictions[0].label == "2"
+    assert _pods() == before
+
+
+def test_helm_test_passes() -> None:
+    shell.run(
+        *(ensure_binary("helm"), "--kubeconfig", paths.KUBECONFIG),
+        *("test", platform.RELEASE, "--namespace", SYSTEM_NAMESPACE, "--timeout", "2m"),
+    )
+
+
+def _pods() -> set[str]:
+    label = f"serving.kserve.io/inferenceservice={platform.SAMPLE}"
+    return {pod["metadata"]["uid"] for pod in kubectl.items("pods", "-n", "default", "-l", label)}
