@@ -1,0 +1,49 @@
+"""The process: wires settings, loader and server together, and ends with the right exit code.
+
+The model loads in a thread while the SDK is imported and the port already answers `/v2/health/live`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from squeeze_predictor import listener as listeners
+from squeeze_predictor import loader, logs, quota, settings, termination
+from squeeze_predictor.errors import StartError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of `squeeze-predictor`."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv, os.environ))
+
+
+def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Serve until told to stop. Returns the exit code: 0, or 2 or 3 when the start failed."""
+    # As PID 1 the default is to ignore SIGTERM. Until the server takes over there is nothing to finish.
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, lambda *_: os._exit(0))
+    try:
+        chosen = settings.parse(argv, env)
+        logs.configure(chosen.access_log)
+        _serve(chosen)
+    except StartError as error:
+        termination.report(error, env)
+        return error.exit_code
+    return 0
+
+
+def _serve(chosen: settings.Settings) -> None:
+    threads = chosen.threads or quota.usable_cpus()
+    listener = listeners.bind(chosen.host, chosen.port)
+    loading = loader.start(chosen, threads)
+    # Imported only now: the SDK takes seconds, and the loader can use them.
+    from squeeze_predictor.server import PredictorServer
+
+    PredictorServer(chosen, workers=threads).run(listener, loading)
+
+
+if __name__ == "__main__":
+    main()

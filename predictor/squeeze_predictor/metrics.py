@@ -1,0 +1,61 @@
+"""Prometheus metrics of the server, in the process-wide registry that the SDK's `/metrics` page shows.
+
+Every label value comes from a closed set (route templates, status codes, reasons in the code), so no
+client can make the page grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+REQUESTS = Counter(
+    "squeeze_requests_total", "Requests answered, by route and status code.", ["route", "code"]
+)
+REFUSED = Counter(
+    "squeeze_requests_refused_total", "Requests answered with 4xx or 5xx, by reason.", ["reason"]
+)
+REQUEST_SECONDS = Histogram(
+    "squeeze_request_seconds",
+    "Time from the request's headers to the end of its answer.",
+    ["route"],
+    buckets=_SECONDS,
+)
+STAGE_SECONDS = Histogram(
+    "squeeze_stage_seconds",
+    "Time in one stage: queue (a request waits for a worker), decode and infer (a batch).",
+    ["stage"],
+    buckets=_SECONDS,
+)
+PICTURES = Counter("squeeze_pictures_total", "Pictures classified.")
+IN_FLIGHT = Gauge("squeeze_requests_in_flight", "Requests begun and not yet answered.")
+QUEUED = Gauge("squeeze_requests_queued", "Requests waiting for a worker.")
+REJECTED = Counter("squeeze_requests_rejected_total", "Requests refused because the queue was full.")
+ABANDONED = Counter(
+    "squeeze_requests_abandoned_total", "Requests dropped unanswered because the client had left."
+)
+READY = Gauge("squeeze_model_ready", "1 while the model answers requests.")
+MODEL_INFO = Gauge(
+    "squeeze_model_info",
+    "Always 1; says what is served.",
+    ["model", "architecture", "engine", "device", "digest"],
+)
+
+# Known from the start, so that a rate over the first refusal is right.
+for _stage in ("queue", "decode", "infer"):
+    STAGE_SECONDS.labels(stage=_stage)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Times one stage of one batch, failed ones too."""
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        STAGE_SECONDS.labels(stage=name).observe(perf_counter() - began)

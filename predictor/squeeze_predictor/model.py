@@ -1,0 +1,65 @@
+"""The SDK's model: ties the network, the admission queue and the V2 metadata together.
+
+A REST route hands in a `Work`; other transports of the SDK hand in an `InferRequest`. Both run in a worker
+thread, never on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from squeeze_predictor import tensors
+from squeeze_predictor.admission import Admission
+from squeeze_predictor.lifecycle import Lifecycle
+from squeeze_predictor.network import Network
+from squeeze_predictor.sdk import InferRequest, Model
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything blocking about one request: parse, decode, infer, encode."""
+
+    call: Callable[[Network], Any]
+    client_left: Callable[[], Awaitable[bool]]
+
+
+class SqueezeModel(Model):  # type: ignore[misc]  # the SDK is untyped
+    """A SqueezeNet classifier as the SDK sees it."""
+
+    def __init__(self, name: str, lifecycle: Lifecycle, admission: Admission) -> None:
+        super().__init__(name)
+        self.lifecycle = lifecycle
+        self.admission = admission
+
+    async def healthy(self) -> bool:
+        """Whether requests for this model are answered."""
+        return self.lifecycle.ready
+
+    def load(self) -> bool:
+        """Whether the model is loaded; loading itself begins before the SDK is even imported."""
+        return self.lifecycle.network is not None
+
+    def start(self) -> None:
+        """Nothing: the SDK's default would declare the model ready before it is."""
+
+    async def predict(
+        self,
+        payload: Work | InferRequest,
+        headers: dict[str, str] | None = None,  # noqa: ARG002  # the SDK passes it
+    ) -> Any:
+        """What the work returns. Raises ApiError, also when the queue is full or the model not ready."""
+        network = self.lifecycle.serving()
+        if isinstance(payload, Work):
+            return await self.admission.run(partial(payload.call, network), payload.client_left)
+        return await self.admission.run(partial(tensors.infer, network, payload))
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """V2 metadata of the inputs."""
+        return tensors.input_metadata(self.lifecycle.serving().crop)
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """V2 metadata of the outputs."""
+        return tensors.output_metadata()

@@ -1,0 +1,204 @@
+"""The classifier behind every protocol: pictures or tensors in, predictions out.
+
+The one place that calls `squeezenet`. Everything here blocks and runs in a worker thread. Knows nothing
+of HTTP beyond raising the errors that the server answers with.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import numpy as np
+from numpy.typing import NDArray
+from squeezenet import artifact as artifacts
+from squeezenet import classify, preprocess
+from squeezenet.engine import Engine, TorchEngine
+from squeezenet.errors import DeviceError, PictureError, SqueezeNetError
+from squeezenet.pictures import Limits
+
+from squeeze_predictor import metrics
+from squeeze_predictor.errors import EXIT_CONFIG, EXIT_NO_CUDA, ApiError, StartError, bad_request
+from squeeze_predictor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float32]
+
+# Bounds the activations of one pass: squeezenet1_0 needs about 20 MB a picture.
+INFER_CHUNK = 16
+TOO_LARGE_REASONS = frozenset({"PictureTooLarge", "PictureTooManyPixels"})
+# What a CUDA context says once it is beyond use; every later call fails alike.
+STICKY_CUDA = ("CUDA error", "device-side assert", "CUDNN_STATUS_EXECUTION_FAILED", "launch failure")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture, and the name that errors use for its place in the request."""
+
+    data: bytes
+    field: str | None = None
+
+
+@dataclass
+class Network:
+    """A loaded, warmed-up classifier. Its methods may be called from several threads."""
+
+    artifact: artifacts.Artifact
+    engine: Engine
+    weights: str
+    requested_device: str
+    limits: Limits
+    max_batch: int
+    default_top_k: int
+    broken: str | None = None
+    _busy: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def num_classes(self) -> int:
+        return self.artifact.config.num_classes
+
+    @property
+    def crop(self) -> int:
+        """Side, in pixels, of the square the network sees."""
+        return self.artifact.config.input.crop
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether a GPU was asked for and the CPU answers."""
+        return self.requested_device == "cuda" and not self.engine.device.startswith("cuda")
+
+    def properties(self) -> dict[str, object]:
+        """What is served, for the metadata page."""
+        return {
+            "weights": self.weights,
+            "weights_digest": self.artifact.digest,
+            "architecture": self.artifact.config.architecture,
+            "num_classes": self.num_classes,
+            "engine": self.engine.name,
+            "device": self.engine.device,
+            "requested_device": self.requested_device,
+        }
+
+    def top_k(self, asked: int | None) -> int:
+        """How many classes to answer with. Raises ApiError 400 outside 1..num_classes."""
+        if asked is None:
+            return min(self.default_top_k, self.num_classes)
+        if not 1 <= asked <= self.num_classes:
+            raise bad_request("TopKInvalid", f"top_k must be between 1 and {self.num_classes}", "top_k")
+        return asked
+
+    def classify_pictures(self, pictures: Sequence[Picture], top_k: int) -> list[list[classify.Prediction]]:
+        """Predictions for each picture, best class first. Raises ApiError naming the picture at fault."""
+        self.check_batch(len(pictures))
+        with metrics.stage("decode"):
+            batch = np.stack([self._preprocess(picture) for picture in pictures])
+        return self._classify(batch, top_k)
+
+    def classify_tensor(self, batch: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
+        """Predictions for a preprocessed batch [N, 3, crop, crop], float32 and finite."""
+        self.check_batch(len(batch))
+        return self._classify(batch, top_k)
+
+    def check_batch(self, count: int, field: str | None = None) -> None:
+        """Raises ApiError 400 for an empty batch or one above the limit."""
+        if count == 0:
+            raise bad_request("BatchEmpty", "the request holds no picture; send at least one", field)
+        if count > self.max_batch:
+            raise bad_request(
+                "BatchTooLarge",
+                f"the request holds {count} pictures; at most {self.max_batch} are answered at once",
+                field,
+            )
+
+    def warm_up(self) -> None:
+        """Two passes, so that the first request does not pay for lazy initialisation."""
+        blank = np.zeros((1, 3, self.crop, self.crop), dtype=np.float32)
+        for _ in range(2):
+            self.engine.infer(blank)
+
+    def _preprocess(self, picture: Picture) -> FloatArray:
+        try:
+            return preprocess.preprocess(picture.data, self.artifact.config.input, self.limits)
+        except PictureError as error:
+            too_large = error.reason in TOO_LARGE_REASONS
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
+            raise ApiError(status, error.reason, error.message, field=picture.field) from None
+
+    def _classify(self, batch: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
+        answers: list[list[classify.Prediction]] = []
+        for start in range(0, len(batch), INFER_CHUNK):
+            logits = self._infer(batch[start : start + INFER_CHUNK])
+            if not np.isfinite(logits).all():
+                raise bad_request("TensorInvalid", "the network's output is not finite: scale the input")
+            answers += [classify.top_k(row, self.artifact.labels, top_k) for row in logits]
+        metrics.PICTURES.inc(len(batch))
+        return answers
+
+    def _infer(self, batch: FloatArray) -> FloatArray:
+        # One pass at a time, with all threads: two at once would fight for the same cores.
+        with self._busy, metrics.stage("infer"):
+            try:
+                return self.engine.infer(batch)
+            except Exception as error:
+                raise self._engine_failure(error) from error
+
+    def _engine_failure(self, error: Exception) -> ApiError:
+        if type(error).__name__ == "OutOfMemoryError":
+            return ApiError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "OutOfMemory",
+                "the device has no memory left for this batch; send fewer pictures",
+                headers={"Retry-After": "1"},
+            )
+        if any(sign in str(error) for sign in STICKY_CUDA):
+            self.broken = "the CUDA device has failed; this server must be restarted"
+        log.error("inference failed: %s", type(error).__name__)
+        return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InferenceFailed", "the network could not be run")
+
+
+def load(settings: Settings, threads: int) -> Network:
+    """A network that is ready to answer: weights checked, engine built and warmed up.
+
+    Raises:
+        StartError: WeightsNotFound, WeightsInvalid, DigestMismatch, ConfigInvalid or NoCudaDevice.
+    """
+    # OpenMP reads these when torch is first imported.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    try:
+        artifact = artifacts.load(
+            settings.weights, sha256=settings.sha256, architecture=settings.architecture
+        )
+        network = Network(
+            artifact=artifact,
+            engine=_engine(artifact, settings, threads),
+            weights=settings.weights,
+            requested_device=settings.device,
+            limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels),
+            max_batch=settings.max_batch,
+            default_top_k=settings.top_k,
+        )
+        network.warm_up()
+    except SqueezeNetError as error:
+        code = EXIT_NO_CUDA if isinstance(error, DeviceError) else EXIT_CONFIG
+        raise StartError(error.reason, error.message, code) from error
+    return network
+
+
+def _engine(artifact: artifacts.Artifact, settings: Settings, threads: int) -> Engine:
+    """The engine for the device asked for. Raises DeviceError where there is none and no fallback."""
+    if settings.device == "cpu":
+        return TorchEngine(artifact, "cpu", threads)
+    try:
+        return TorchEngine(artifact, "cuda", threads)
+    except DeviceError:
+        if settings.device == "cuda" and not settings.cpu_fallback:
+            raise
+    if settings.device == "cuda":
+        log.warning("no CUDA device: the CPU answers, as --cpu-fallback allows; expect less throughput")
+    return TorchEngine(artifact, "cpu", threads)

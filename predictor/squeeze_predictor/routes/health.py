@@ -1,0 +1,86 @@
+"""Health, metadata and metrics pages: GET and HEAD, never waiting for the model."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from squeeze_predictor.errors import ApiError, not_ready
+from squeeze_predictor.routes.context import Context, json_response
+from squeeze_predictor.sdk import metrics_handler
+
+
+class Pages:
+    """The pages' handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lifecycle = context.lifecycle
+
+    async def root(self) -> Response:
+        """`{"status": "alive"}`, as the SDK answers."""
+        return json_response(await self._context.dataplane.live())
+
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus text or OpenMetrics, as the client accepts."""
+        page: Response = await metrics_handler(request)
+        return page
+
+    async def live(self) -> Response:
+        """503 once only a restart helps, so that the kubelet does restart."""
+        if self._lifecycle.failure:
+            raise ApiError(503, "NotLive", self._lifecycle.failure)
+        return json_response({"live": True})
+
+    async def ready(self) -> Response:
+        """503 before the model is loaded and from SIGTERM on."""
+        self._require_ready()
+        return json_response({"ready": True})
+
+    async def server_metadata(self) -> Response:
+        """Without the SDK's repository extension, which is switched off here."""
+        metadata = self._context.dataplane.metadata()
+        return json_response({**metadata, "extensions": ["binary_tensor_data"]})
+
+    async def models(self) -> Response:
+        """The one model served here."""
+        return json_response({"models": [self._context.model.name]})
+
+    async def model_ready(self, model_name: str) -> Response:
+        """Like `ready`, for one name."""
+        self._context.require_model(model_name)
+        self._require_ready()
+        return json_response({"name": model_name, "ready": True})
+
+    async def model_metadata(self, model_name: str) -> Response:
+        """V2 metadata and, under `properties`, what is really served and where."""
+        self._context.require_model(model_name)
+        network = self._lifecycle.serving()
+        described = await self._context.dataplane.model_metadata(model_name)
+        described |= {"versions": [], "platform": "squeezenet", "properties": network.properties()}
+        return json_response(described)
+
+    def _require_ready(self) -> None:
+        if self._lifecycle.draining:
+            raise not_ready("the server is shutting down")
+        self._lifecycle.serving()
+
+
+def router(context: Context) -> APIRouter:
+    """The pages of this module."""
+    pages, routes = Pages(context), APIRouter()
+    for path, handler in (
+        ("/", pages.root),
+        ("/metrics", pages.metrics),
+        ("/v1/models", pages.models),
+        ("/v1/models/{model_name}", pages.model_ready),
+        ("/v2", pages.server_metadata),
+        ("/v2/health/live", pages.live),
+        ("/v2/health/ready", pages.ready),
+        ("/v2/models", pages.models),
+        ("/v2/models/{model_name}", pages.model_metadata),
+        ("/v2/models/{model_name}/ready", pages.model_ready),
+    ):
+        routes.add_api_route(path, handler, methods=["GET", "HEAD"])
+    return routes

@@ -1,0 +1,73 @@
+"""POST /v1/models/<name>:predict, with JSON, a raw picture or a multipart form.
+
+PUT means the same, since that is what `curl -T cat.jpg` sends.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from squeeze_predictor import content, protocol_v1
+from squeeze_predictor.content import Kind
+from squeeze_predictor.errors import ApiError
+from squeeze_predictor.model import Work
+from squeeze_predictor.network import Network, Picture
+from squeeze_predictor.routes.context import Context, json_response
+from squeeze_predictor.settings import Settings
+
+METHODS = ["POST", "PUT"]
+
+
+def router(context: Context) -> APIRouter:
+    """The predict route."""
+
+    async def predict(model_name: str, request: Request) -> Response:
+        context.require_model(model_name)
+        if request.method not in METHODS:
+            raise ApiError(
+                405, "MethodNotAllowed", "predict takes POST", headers={"Allow": ", ".join(METHODS)}
+            )
+        top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
+        content_type = request.headers.get("content-type", "")
+        context.lifecycle.serving().top_k(top_k)
+        context.model.admission.check()
+        async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
+            work = Work(
+                lambda network: _predict(
+                    network, body, content_type, request.url.path, top_k, context.settings
+                ),
+                request.is_disconnected,
+            )
+            answer, _ = await context.dataplane.infer(model_name=model_name, request=work)
+        return json_response(answer)
+
+    routes = APIRouter()
+    # GET is routed here too: it would otherwise match the page of a model named "<name>:predict".
+    routes.add_api_route(
+        "/v1/models/{model_name}:predict", predict, methods=[*METHODS, "GET", "HEAD", "DELETE", "PATCH"]
+    )
+    return routes
+
+
+def body_limit(content_type: str, settings: Settings) -> int:
+    """A raw picture may be as large as one picture; other bodies hold several, or base64."""
+    is_picture = content.media_type(content_type).startswith("image/")
+    return settings.max_bytes if is_picture else settings.max_body
+
+
+def _predict(
+    network: Network, body: bytes, content_type: str, path: str, top_k: int | None, settings: Settings
+) -> bytes:
+    pictures = _pictures(body, content_type, path, settings)
+    return protocol_v1.answer(network.classify_pictures(pictures, network.top_k(top_k)))
+
+
+def _pictures(body: bytes, content_type: str, path: str, settings: Settings) -> list[Picture]:
+    kind = content.kind_of(content_type, body, path)
+    if kind is Kind.JSON:
+        return protocol_v1.parse(body, settings.max_batch, settings.max_bytes)
+    if kind is Kind.MULTIPART:
+        return content.multipart_pictures(content_type, body, settings.max_batch)
+    return [Picture(body, "body")]

@@ -1,0 +1,73 @@
+"""POST /v2/models/<name>/infer, with JSON, JSON and binary tensors, or a raw picture."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from squeeze_predictor import content, protocol_v1, protocol_v2, tensors
+from squeeze_predictor.content import Kind
+from squeeze_predictor.errors import ApiError
+from squeeze_predictor.model import Work
+from squeeze_predictor.network import Network
+from squeeze_predictor.routes.context import Context, json_response
+from squeeze_predictor.routes.v1 import body_limit
+from squeeze_predictor.sdk import InferRequest
+from squeeze_predictor.settings import Settings
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+
+
+def router(context: Context) -> APIRouter:
+    """The infer route."""
+
+    async def infer(model_name: str, request: Request) -> Response:
+        context.require_model(model_name)
+        query_top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
+        content_type = request.headers.get("content-type", "")
+        json_length = request.headers.get(JSON_LENGTH)
+        context.lifecycle.serving()
+        context.model.admission.check()
+
+        def work(network: Network, body: bytes) -> protocol_v2.Wire:
+            parsed = _parse(body, content_type, json_length, request, model_name, context.settings)
+            return protocol_v2.encode(tensors.infer(network, parsed, query_top_k))
+
+        async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
+            job = Work(lambda network: work(network, body), request.is_disconnected)
+            wire, _ = await context.dataplane.infer(model_name=model_name, request=job)
+        if wire.json_length is None:
+            return json_response(wire.body)
+        return Response(
+            wire.body, media_type="application/octet-stream", headers={JSON_LENGTH: str(wire.json_length)}
+        )
+
+    routes = APIRouter()
+    routes.add_api_route("/v2/models/{model_name}/infer", infer, methods=["POST"])
+    return routes
+
+
+def _parse(
+    body: bytes,
+    content_type: str,
+    json_length: str | None,
+    request: Request,
+    model_name: str,
+    settings: Settings,
+) -> InferRequest:
+    # The header says that JSON comes first, whatever Content-Type the client's library chose.
+    if json_length is not None:
+        return protocol_v2.parse(body, json_length, model_name, settings.max_bytes)
+    kind = content.kind_of(content_type, body, request.url.path)
+    if kind is Kind.MULTIPART:
+        raise ApiError(
+            415,
+            "MediaTypeUnsupported",
+            "V2 takes JSON or a raw picture; send forms to the V1 route, or use: curl --data-binary @cat.jpg "
+            f"-H 'Content-Type: image/jpeg' http://HOST{request.url.path}",
+            field="Content-Type",
+        )
+    if kind is Kind.PICTURE:
+        return tensors.picture_request(model_name, body)
+    return protocol_v2.parse(body, None, model_name, settings.max_bytes)

@@ -1,0 +1,158 @@
+"""The SDK's model server, narrowed to what this server offers and taught to start and stop in order.
+
+From the SDK: the model registry, the data plane, uvicorn underneath, gRPC later. Changed: only our routes
+(the SDK's would let anybody unload the model, and read bodies of any size), the address listened on, an
+event loop that runs before the model is loaded, and the answer to SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from squeeze_predictor import announce, handlers, metrics
+from squeeze_predictor.admission import Admission, BodyBudget
+from squeeze_predictor.body import BodyReader
+from squeeze_predictor.guard import Guard
+from squeeze_predictor.lifecycle import Lifecycle, Phase
+from squeeze_predictor.listener import url_of
+from squeeze_predictor.model import SqueezeModel
+from squeeze_predictor.network import Network
+from squeeze_predictor.routes import health, v1, v2
+from squeeze_predictor.routes.context import Context
+from squeeze_predictor.sdk import ModelServer, RESTServer
+from squeeze_predictor.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Beyond what one request may send, so that a few large ones fit beside many small ones.
+BODY_BUDGET_REQUESTS = 4
+KEEP_ALIVE_SECONDS = 75
+
+
+def build_app(context: Context) -> FastAPI:
+    """The application: our routes and error handlers, no documentation pages, no administration."""
+    app = FastAPI(
+        title="squeeze-predictor", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    # Before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
+    app.include_router(v1.router(context))
+    app.include_router(v2.router(context))
+    app.include_router(health.router(context))
+    handlers.install(app)
+    app.add_middleware(Guard, stopping=lambda: context.lifecycle.draining)
+    return app
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn with the signals left to the model server, which has a drain phase before the shutdown."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _RestServer(RESTServer):  # type: ignore[misc]  # the SDK is untyped
+    """The SDK's REST server with our application in the place of its own."""
+
+    def __init__(self, app: FastAPI, context: Context) -> None:
+        settings = context.settings
+        self.dataplane = context.dataplane
+        self.config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=settings.access_log,
+            server_header=False,
+            # The guard owns the application's errors and nothing here needs startup hooks.
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        )
+        self._server = _Uvicorn(self.config)
+
+    async def serve_on(self, listener: socket.socket) -> None:
+        """Answer on an already bound socket until told to stop."""
+        await self._server.serve(sockets=[listener])
+
+    def stop(self) -> None:
+        """Close idle connections, finish requests in flight, then return from `serve_on`."""
+        self._server.should_exit = True
+
+
+class PredictorServer(ModelServer):  # type: ignore[misc]  # the SDK is untyped
+    """Serves one model on one socket; it answers health probes while that model is still loading.
+
+    Args:
+        settings: what the server was told.
+        workers: requests that compute at a time.
+    """
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        super().__init__(http_port=settings.port, workers=1, enable_grpc=False, enable_latency_logging=False)
+        self._settings = settings
+        self._lifecycle = Lifecycle()
+        self._workers = workers
+
+    def run(self, listener: socket.socket, loading: Future[Network]) -> None:
+        """Serve until SIGTERM or SIGINT. Raises StartError when the model could not be loaded."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._run(listener, loading))
+
+    async def _run(self, listener: socket.socket, loading: Future[Network]) -> None:
+        settings = self._settings
+        admission = Admission(self._workers, settings.queue_size, settings.queue_timeout)
+        model = SqueezeModel(settings.model_name, self._lifecycle, admission)
+        self.register_model(model)
+        reader = BodyReader(BodyBudget(settings.max_body * BODY_BUDGET_REQUESTS), settings.body_timeout)
+        context = Context(settings, self._lifecycle, model, self.dataplane, reader)
+        rest = _RestServer(build_app(context), context)
+        self._handle_signals(asyncio.get_running_loop(), rest)
+        url = url_of(listener)
+        serving = asyncio.create_task(rest.serve_on(listener))
+        try:
+            network = await asyncio.wrap_future(loading)
+            self._announce(network, url)
+            await serving
+        finally:
+            rest.stop()
+            await serving
+            admission.close()
+
+    def _announce(self, network: Network, url: str) -> None:
+        self._lifecycle.loaded(network)
+        config = network.artifact.config
+        metrics.MODEL_INFO.labels(
+            model=self._settings.model_name,
+            architecture=config.architecture,
+            engine=network.engine.name,
+            device=network.engine.device,
+            digest=network.artifact.digest,
+        ).set(1)
+        print(announce.lines(self._settings.model_name, url, network), flush=True)
+
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop, rest: _RestServer) -> None:
+        def on_signal(sig: int) -> None:
+            if self._lifecycle.phase is Phase.LOADING:
+                # Nothing was accepted, and the loader cannot be interrupted: leave without it.
+                os._exit(0)
+            # A second signal, or a person's Ctrl-C, need not wait for load balancers.
+            at_once = self._lifecycle.draining or sig == signal.SIGINT
+            self._lifecycle.drain()
+            log.info("stopping: no longer ready; requests in flight are finished")
+            loop.call_later(0 if at_once else self._settings.drain_seconds, rest.stop)
+
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, on_signal, sig)
