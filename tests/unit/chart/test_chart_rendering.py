@@ -211,7 +211,7 @@ def notes(*arguments: str) -> str:
 
 def test_the_notes_hold_a_model_that_can_be_applied() -> None:
     text = notes()
-    manifest = text.partition("<<EOF\n")[2].partition("  EOF")[0]
+    manifest = text.partition("<<EOF\n")[2].partition("\nEOF\n")[0]  # a shell wants EOF at the line's start
     (model,) = parsed(manifest)
     assert model["kind"] == "SqueezeModel"
     assert model["spec"] == {"weights": {"uri": "builtin://digits"}}

@@ -24,7 +24,7 @@ GROUP = "/apis/squeezeserve.io/v1alpha1"
 class Cluster(ThreadingHTTPServer):
     """Answers both the API server's discovery and the operator's readiness."""
 
-    served = ("squeezemodels", "squeezemodels/status")
+    served: tuple[str, ...] = ("squeezemodels", "squeezemodels/status")
     ready = 200
     seen: list[tuple[str, str | None]]
 
