@@ -48,6 +48,16 @@ class HasShape(Protocol):
     def shape(self) -> Any: ...
 
 
+def first_convolution(architecture: str) -> Shape:
+    """Shape of the first convolution's weights: (output, input, height, width)."""
+    return _FIRST[architecture]
+
+
+def fire_channels(architecture: str) -> Mapping[int, tuple[int, int, int]]:
+    """(input, squeeze, expand) channels of each fire module, by its position in ``features``."""
+    return _FIRES[architecture]
+
+
 def tensor_shapes(architecture: str, num_classes: int) -> dict[str, Shape]:
     """Every tensor's name and shape, in torchvision's order."""
     first = _FIRST[architecture]

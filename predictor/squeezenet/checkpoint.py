@@ -165,8 +165,8 @@ def _import_safe_torch(name: str) -> Any:
         import torch
     except ImportError as error:
         raise WeightsError(
-            f"{name} is a PyTorch checkpoint and PyTorch is not installed here: convert it to safetensors "
-            "(`squeezenet convert`), or install squeezeserve[torch]."
+            f"{name} is a PyTorch checkpoint and PyTorch is not installed here: convert it to safetensors, "
+            "or install squeezeserve[torch]."
         ) from error
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < SAFE_TORCH:

@@ -1,8 +1,152 @@
-"""The `squeezenet` command. Placeholder of the argument parser's entry point; see `main`."""
+"""The `squeezenet` command: classify pictures, describe an artifact, train and evaluate the digits network.
+
+Answers go to standard output, progress and errors to standard error. Exit codes: 0 all well, 1 some picture
+failed, 2 wrong usage or weights that cannot be used.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-def main() -> int:
-    """Runs the command line."""
+from squeezenet.errors import SqueezeNetError
+
+DEFAULT_MODEL = "builtin://digits"
+_MODEL_HELP = (
+    "builtin://digits, torchvision://squeezenet1_0, torchvision://squeezenet1_1, an artifact folder, or a "
+    ".safetensors or .pth file (default: %(default)s)"
+)
+_EXAMPLES = """examples:
+  squeezenet classify 7.png
+  squeezenet classify --model torchvision://squeezenet1_1 --top-k 3 *.jpg
+  curl -s https://example.org/cat.jpg | squeezenet classify --model ./my-artifact --json -
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        # A closed pipe must show here, where it can be handled, and not while the interpreter ends.
+        sys.stdout.flush()
+        return code
+    except SqueezeNetError as error:
+        print(f"squeezenet: {error.reason}: {error.message}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="squeezenet",
+        description="Classify pictures with SqueezeNet.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_classify(commands.add_parser("classify", help="say what is in pictures"))
+    _add_info(commands.add_parser("info", help="describe a model: classes, input, digest, metrics"))
+    digits = commands.add_parser("digits", help="the built-in handwritten digits network")
+    _add_digits(digits)
+    return parser
+
+
+def _add_classify(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Say what is in pictures. A folder means the pictures directly in it."
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="picture, folder of pictures, or - for stdin"
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--top-k", type=_positive, default=5, metavar="K", help="classes to show (default: 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--no-picture", action="store_true", help="do not draw the picture in a terminal")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument(
+        "--threads", type=_positive, default=None, metavar="N", help="CPU threads (default: all)"
+    )
+    parser.set_defaults(run=_run_classify)
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Describe a model; its files are read and checked whole."
+    _add_model(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=_run_info)
+
+
+def _add_digits(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="train it from nothing (minutes on two CPU cores)")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="artifact folder to write")
+    train.add_argument("--seed", type=int, default=None, help="default: that of the built-in network")
+    train.add_argument("--epochs", type=_positive, default=None, help="default: that of the built-in network")
+    train.set_defaults(run=_run_digits_train)
+    evaluate = commands.add_parser("evaluate", help="measure accuracy on the held-out test digits")
+    _add_model(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="print one JSON document")
+    evaluate.set_defaults(run=_run_digits_evaluate)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="MODEL", help=_MODEL_HELP)
+    parser.add_argument("--sha256", default=None, metavar="HEX", help="refuse weights with another digest")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+# Each command's module is imported when it runs, so that --help answers at once.
+def _run_classify(options: argparse.Namespace) -> int:
+    from squeezenet.commands import classify
+
+    return classify(options)
+
+
+def _run_info(options: argparse.Namespace) -> int:
+    from squeezenet import artifact
+    from squeezenet.commands import describe
+
+    facts = describe(artifact.load(options.model, sha256=options.sha256))
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
+        return 0
+    for name, value in facts.items():
+        print(f"{name:<14}{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     return 0
+
+
+def _run_digits_train(options: argparse.Namespace) -> int:
+    from squeezenet.digits.builtin import train_and_save
+
+    train_and_save(
+        options.out, options.seed, options.epochs, report=lambda line: print(line, file=sys.stderr)
+    )
+    print(options.out)
+    return 0
+
+
+def _run_digits_evaluate(options: argparse.Namespace) -> int:
+    from squeezenet.digits.builtin import evaluate, summary
+
+    result = evaluate(options.model, sha256=options.sha256)
+    print(json.dumps(result, indent=2) if options.json else summary(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -37,13 +37,12 @@ class Engine(Protocol):
 
 
 def build_network(artifact: Artifact) -> torch.nn.Module:
-    """torchvision's SqueezeNet module with the artifact's weights, in evaluation mode, on the CPU."""
+    """SqueezeNet with the artifact's weights, in evaluation mode, on the CPU."""
     import torch
-    from torchvision.models import get_model
 
-    network: torch.nn.Module = get_model(
-        artifact.config.architecture, weights=None, num_classes=artifact.config.num_classes
-    )
+    from squeezenet.module import SqueezeNet
+
+    network = SqueezeNet(artifact.config.architecture, artifact.config.num_classes)
     network.load_state_dict({name: torch.tensor(array) for name, array in artifact.state.items()})
     return network.eval()
 
