@@ -3,18 +3,23 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The prefix of every object's name. Short enough (52) that the longest suffix still fits 63 characters. */}}
+{{/* The prefix of every object's name. Short enough (46) that "-operator-metrics" still fits 63 characters. */}}
 {{- define "squeezeserve.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" }}
 {{- else }}
 {{- $name := include "squeezeserve.name" . }}
 {{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- .Release.Name | trunc 46 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* The operator's name: its Deployment, account, roles and policies. */}}
+{{- define "squeezeserve.operatorName" -}}
+{{ include "squeezeserve.fullname" . }}-operator
 {{- end }}
 
 {{/* Labels by which the operator's pods are selected; immutable in a Deployment, so they hold no version. */}}
@@ -52,7 +57,7 @@ app.kubernetes.io/part-of: squeezeserve
 
 {{- define "squeezeserve.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
-{{- default (include "squeezeserve.fullname" .) .Values.serviceAccount.name }}
+{{- default (include "squeezeserve.operatorName" .) .Values.serviceAccount.name }}
 {{- else }}
 {{- required "serviceAccount.create is false: name the account to use in serviceAccount.name" .Values.serviceAccount.name }}
 {{- end }}

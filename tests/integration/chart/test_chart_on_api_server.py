@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.chart.chart_rendering import CHART, ROOT, SCENARIOS, helm_program, only, pod_specs, scenario
+from unit.chart.chart_rendering import CHART, ROOT, SCENARIOS, only, pod_specs, scenario
 
 if TYPE_CHECKING:
     from integration.chart.conftest import ApiServer
@@ -39,7 +39,7 @@ def helm(api_server: "ApiServer") -> Iterator[Any]:
     """Run helm in the release's namespace; whatever a test leaves behind is removed."""
 
     def run(*arguments: str, check: bool = True) -> str:
-        return api_server.run(helm_program(), *arguments, "--namespace", NAMESPACE, check=check)
+        return api_server.helm(*arguments, "--namespace", NAMESPACE, check=check)
 
     yield run
     for release in run("list", "--short").split():
@@ -58,7 +58,7 @@ def test_the_api_server_takes_every_scenario(name: str, helm: Any) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("pod", ["Deployment/squeezeserve", "Pod/squeezeserve-test"])
+@pytest.mark.parametrize("pod", ["Deployment/squeezeserve-operator", "Pod/squeezeserve-test"])
 def test_pods_are_admitted_under_the_restricted_standard(
     name: str, pod: str, api_server: "ApiServer"
 ) -> None:
@@ -76,10 +76,10 @@ def test_the_restricted_standard_is_in_force_here(api_server: "ApiServer") -> No
 
 
 def test_install_yaml_applies_twice_and_by_server_side_apply(api_server: "ApiServer") -> None:
-    arguments = ("apply", "--server-side", "--validate=strict", "-f", ROOT / "manifests" / "install.yaml")
+    apply = ("apply", "--server-side", "--validate=strict", "-f", str(ROOT / "manifests" / "install.yaml"))
     try:
         for _ in range(2):
-            out = api_server.kubectl(*arguments, "--force-conflicts")
+            out = api_server.kubectl(*apply, "--force-conflicts")
             assert out.count("serverside-applied") == len(out.strip().splitlines())
     finally:
         objects = [
@@ -87,8 +87,8 @@ def test_install_yaml_applies_twice_and_by_server_side_apply(api_server: "ApiSer
             ("clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/part-of=squeezeserve"),
             ("crd", CRD),
         ]
-        for arguments in objects:
-            api_server.kubectl("delete", *arguments)
+        for selection in objects:
+            api_server.kubectl("delete", *selection)
 
 
 def test_models_survive_an_uninstall_and_are_adopted_by_the_next_install(
@@ -154,7 +154,7 @@ def may(api_server: "ApiServer", verb: str, group: str, resource: str, namespace
     """What the API server's authorizer says about the operator's account."""
     name, _, part = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": name, "subresource": part, "namespace": namespace}
-    account = f"system:serviceaccount:{NAMESPACE}:squeezeserve"
+    account = f"system:serviceaccount:{NAMESPACE}:squeezeserve-operator"
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

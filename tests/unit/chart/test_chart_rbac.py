@@ -49,16 +49,16 @@ def roles(objects: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_rights_of_an_operator_for_every_namespace() -> None:
     found = roles(rendered())
     assert set(found) == {
-        "ClusterRole/squeezeserve",
+        "ClusterRole/squeezeserve-operator",
         "ClusterRole/squeezeserve-view",
         "ClusterRole/squeezeserve-edit",
     }
-    assert granted(found["ClusterRole/squeezeserve"]) == OPERATOR | CLUSTER_ONLY
+    assert granted(found["ClusterRole/squeezeserve-operator"]) == OPERATOR | CLUSTER_ONLY
 
 
 def test_rights_of_an_operator_for_some_namespaces() -> None:
     found = roles(scenario("namespaced"))
-    assert set(found) == {"Role/team-a/squeezeserve", "Role/team-b/squeezeserve"}
+    assert set(found) == {"Role/team-a/squeezeserve-operator", "Role/team-b/squeezeserve-operator"}
     assert all(granted(role) == OPERATOR for role in found.values())
     assert of_kind(scenario("namespaced"), "ClusterRoleBinding") == []
 

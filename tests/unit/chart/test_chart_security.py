@@ -6,7 +6,7 @@ import pytest
 from unit.chart.chart_rendering import SCENARIOS, of_kind, only, pod_specs, rendered, scenario
 
 EVERY_POD = [
-    (name, pod) for name in SCENARIOS for pod in ("Deployment/squeezeserve", "Pod/squeezeserve-test")
+    (name, pod) for name in SCENARIOS for pod in ("Deployment/squeezeserve-operator", "Pod/squeezeserve-test")
 ]
 every_pod = pytest.mark.parametrize(("name", "pod"), EVERY_POD)
 
@@ -73,14 +73,16 @@ def test_a_user_without_a_name_or_a_home_can_run_it(name: str, pod: str) -> None
 
 
 def test_each_of_user_and_group_can_be_left_to_the_cluster() -> None:
-    spec = pod_specs(rendered("--set", "podSecurity.runAsUser=null"))["Deployment/squeezeserve"]
+    spec = pod_specs(rendered("--set", "podSecurity.runAsUser=null"))["Deployment/squeezeserve-operator"]
     assert "runAsUser" not in spec["securityContext"]
     assert spec["securityContext"]["runAsGroup"] == 65532
     assert spec["securityContext"]["runAsNonRoot"] is True
 
 
 def test_a_large_user_id_is_not_rendered_as_a_float() -> None:
-    spec = pod_specs(rendered("--set", "podSecurity.runAsUser=1000770000"))["Deployment/squeezeserve"]
+    spec = pod_specs(rendered("--set", "podSecurity.runAsUser=1000770000"))[
+        "Deployment/squeezeserve-operator"
+    ]
     assert spec["securityContext"]["runAsUser"] == 1000770000
 
 
@@ -91,7 +93,7 @@ def test_tokens_go_to_the_pods_that_ask_and_to_no_other(name: str) -> None:
         account["automountServiceAccountToken"] is False for account in of_kind(objects, "ServiceAccount")
     )
     accounts = {pod: spec["serviceAccountName"] for pod, spec in pod_specs(objects).items()}
-    assert accounts["Deployment/squeezeserve"] != accounts["Pod/squeezeserve-test"]
+    assert accounts["Deployment/squeezeserve-operator"] != accounts["Pod/squeezeserve-test"]
     assert "default" not in accounts.values()
 
 

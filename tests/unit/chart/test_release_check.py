@@ -130,5 +130,5 @@ def test_fails_where_nothing_answers(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_the_pod_runs_this_very_program() -> None:
     (container,) = only(rendered(), "Pod")["spec"]["containers"]
-    assert container["command"] == ["python", "-c"]
+    assert container["command"] == ["python3", "-c"]
     assert container["args"] == [PROGRAM.read_text()]
