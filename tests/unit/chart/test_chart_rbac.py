@@ -4,15 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from squeeze_operator import names
 from unit.chart.chart_rendering import SCENARIOS, of_kind, only, rendered, scenario
 
 READ = frozenset({"get", "list", "watch"})
+WRITE = frozenset({"create", "patch", "delete"})
 
 # Change this table only together with the operator's code that needs the right.
 OPERATOR = {
     ("squeezeserve.io", "squeezemodels"): READ,
     ("squeezeserve.io", "squeezemodels/status"): frozenset({"get", "patch", "update"}),
-    ("serving.kserve.io", "inferenceservices"): READ | {"create", "patch", "delete"},
+    ("serving.kserve.io", "inferenceservices"): READ | WRITE,
+    ("policy", "poddisruptionbudgets"): READ | WRITE,
     ("apps", "deployments"): READ,
     ("", "pods"): READ,
     ("", "events"): frozenset({"create", "patch"}),
@@ -44,6 +47,14 @@ def roles(objects: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         ): item
         for item in of_kind(objects, "ClusterRole", "Role")
     }
+
+
+def test_the_table_is_what_the_operators_own_list_of_kinds_needs() -> None:
+    read = {names.MODELS, names.DEPLOYMENTS, names.PODS}
+    assert all(OPERATOR[kind.group, kind.plural] == READ for kind in read)
+    assert all(OPERATOR[kind.group, kind.plural] == READ | WRITE for kind in names.CHILDREN.values())
+    known = {(kind.group, kind.plural) for kind in (*read, *names.CHILDREN.values(), names.EVENTS)}
+    assert set(OPERATOR) == known | {(names.GROUP, "squeezemodels/status")}
 
 
 def test_rights_of_an_operator_for_every_namespace() -> None:
