@@ -72,9 +72,10 @@ def multipart_pictures(content_type: str, body: bytes, max_batch: int) -> list[P
     try:
         parser = MultipartParser(boundary, callbacks=collector.callbacks())
         parser.write(body)
-        parser.finalize()
     except (FormParserError, ValueError):
         raise bad_request("MultipartInvalid", "the multipart body is damaged", "body") from None
+    if body and not collector.complete:
+        raise bad_request("MultipartInvalid", "the multipart body ends before its closing boundary", "body")
     check_count(len(collector.parts), max_batch, "form")
     return [Picture(bytes(part), f"part[{index}]") for index, part in enumerate(collector.parts)]
 
@@ -84,15 +85,20 @@ class _Parts:
 
     def __init__(self, limit: int) -> None:
         self.parts: list[bytearray] = []
+        self.complete = False
         self._limit = limit
 
     def callbacks(self) -> Any:
-        return {"on_part_begin": self._begin, "on_part_data": self._data}
+        return {"on_part_begin": self._begin, "on_part_data": self._data, "on_end": self._end}
 
     def _begin(self) -> None:
         if len(self.parts) == self._limit:
             raise bad_request("BatchTooLarge", f"the form has more than {self._limit} parts", "form")
         self.parts.append(bytearray())
+
+    def _end(self) -> None:
+        # The parser itself takes a form that stops half-way for a whole one.
+        self.complete = True
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self.parts[-1] += data[start:end]

@@ -66,8 +66,7 @@ class StartError(Exception):
 
 def shown(name: str) -> str:
     """A client's word made safe to repeat: printable ASCII, in quotes, at most 64 characters."""
-    short = name if len(name) <= _NAME_LIMIT else name[:_NAME_LIMIT] + "…"
-    return "'" + short.encode("ascii", "backslashreplace").decode().replace("\n", "\\n") + "'"
+    return ascii(name if len(name) <= _NAME_LIMIT else name[:_NAME_LIMIT] + "...")
 
 
 def bad_request(reason: str, message: str, field: str | None = None) -> ApiError:
