@@ -1,0 +1,103 @@
+"""Copies PyTorch from Debian's packages into a root folder: only what importing and inferring need.
+
+Runs in a build stage in which python3-torch and python3-torchvision are installed. Takes the Python trees
+without tests, headers and programs, and of the system only the shared libraries that those trees load and
+that the final image does not already have. Writes each source package's dpkg record and licence too, so
+that a scanner still sees what is inside. Must not run in the final image.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
+# sympy and mpmath: registering torchvision's operators imports them. torchgen: torch imports its model.
+TREES = ("torch", "torchvision", "torchgen", "functorch", "sympy", "mpmath")
+# image.so and video_reader.so decode pictures and films (FFmpeg, 200 MB with it): Pillow decodes here.
+LEFT_OUT = re.compile(
+    r"/(tests?|benchmarks|include|__pycache__)(/|$)"
+    r"|^torch/(bin|utils/benchmark|utils/model_dump|_inductor/codegen|_inductor/kernel|testing/_internal)(/|$)"
+    r"|^torchvision/(image|video_reader)\.so$"
+    r"|^torchvision/prototype(/|$)"
+    r"|\.(pyi|h|hpp|cuh|cpp|a|cmake|js|html|yaml)$"
+)
+_LOADED = re.compile(r"=> (/\S+) \(")
+_OWNER = re.compile(r"^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?: ")
+
+
+def main() -> None:
+    """Usage: collect_torch.py FILE-OF-KNOWN-PACKAGES ROOT-FOLDER."""
+    known = set(Path(sys.argv[1]).read_text().split("\n"))
+    root = Path(sys.argv[2])
+    modules = copy_trees(root)
+    packages = copy_libraries(root, modules, known)
+    for package in sorted(packages | {owner(DIST_PACKAGES / tree / "__init__.py") for tree in TREES}):
+        record_package(root, package)
+
+
+def copy_trees(root: Path) -> list[Path]:
+    """Copy the Python trees; returns the compiled modules among them."""
+    modules = []
+    for tree in TREES:
+        for source in sorted((DIST_PACKAGES / tree).rglob("*")):
+            name = source.relative_to(DIST_PACKAGES).as_posix()
+            if LEFT_OUT.search(name) or source.is_dir():
+                continue
+            target = root / DIST_PACKAGES.relative_to("/") / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+            if ".so" in source.name:
+                modules.append(source)
+    return modules
+
+
+def copy_libraries(root: Path, modules: list[Path], known: set[str]) -> set[str]:
+    """Copy every library that the modules load, unless a known package has it; returns their packages."""
+    listing = subprocess.run(["ldd", *map(str, modules)], check=True, capture_output=True, text=True).stdout
+    if "not found" in listing:
+        sys.exit(f"collect_torch: a library is missing:\n{listing}")
+    packages = set()
+    for loaded in sorted(set(_LOADED.findall(listing))):
+        path = Path(loaded)
+        real = path.resolve()
+        package = owner(real)
+        if f"{package} {version(package)}" in known:
+            continue
+        # Under the name that the loader asks for, with Debian's alternatives followed.
+        target = root / path.parent.resolve().relative_to("/") / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(real, target)
+        packages.add(package)
+    return packages
+
+
+def owner(path: Path) -> str:
+    """The Debian package that a file comes from."""
+    found = subprocess.run(["dpkg", "-S", path], check=True, capture_output=True, text=True).stdout
+    match = _OWNER.match(found)
+    return match[1] if match else sys.exit(f"collect_torch: no package owns {path}: {found}")
+
+
+def version(package: str) -> str:
+    """The installed version of a package."""
+    command = ["dpkg-query", "-W", "-f", "${Version}", package]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def record_package(root: Path, package: str) -> None:
+    """Write a package's dpkg record where scanners look for partial installations, and its licence."""
+    records = root / "var/lib/dpkg/status.d"
+    records.mkdir(parents=True, exist_ok=True)
+    record = subprocess.run(["dpkg-query", "-s", package], check=True, capture_output=True, text=True).stdout
+    (records / package).write_text(record)
+    licence = Path("/usr/share/doc", package, "copyright")
+    if licence.exists():
+        target = root / licence.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(licence.resolve(), target)
+
+
+if __name__ == "__main__":
+    main()
