@@ -92,20 +92,23 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* What the operator may do with namespaced objects, in a ClusterRole or in one Role a namespace. */}}
+{{/*
+What the operator may do with namespaced objects, in a ClusterRole or in one Role a namespace. A server-side apply of
+an object that is not there yet needs "create" beside "patch"; deleting is left to the garbage collector.
+*/}}
 {{- define "squeezeserve.namespacedRules" -}}
 - apiGroups: [squeezeserve.io]
   resources: [squeezemodels]
   verbs: [get, list, watch]
 - apiGroups: [squeezeserve.io]
   resources: [squeezemodels/status]
-  verbs: [get, patch, update]
+  verbs: [patch]
 - apiGroups: [serving.kserve.io]
   resources: [inferenceservices]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch]
@@ -114,7 +117,7 @@ capabilities:
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* Hosts to reach directly. The kubelet puts the API server's address in the place of $(KUBERNETES_SERVICE_HOST). */}}

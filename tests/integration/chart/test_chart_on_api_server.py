@@ -147,7 +147,13 @@ def test_a_crd_applied_by_hand_is_taken_over_only_when_asked(api_server: "ApiSer
 MODELS, SERVICES = ("squeezeserve.io", "squeezemodels"), ("serving.kserve.io", "inferenceservices")
 CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 ALLOWED = [("list", *MODELS), ("patch", MODELS[0], "squeezemodels/status"), ("patch", *SERVICES)]
-DENIED = [("update", *MODELS), ("delete", *MODELS), ("get", "", "secrets"), ("create", "", "pods")]
+DENIED = [
+    ("update", *MODELS),
+    ("delete", *SERVICES),
+    ("delete", *MODELS),
+    ("get", "", "secrets"),
+    ("create", "", "pods"),
+]
 
 
 def may(api_server: "ApiServer", verb: str, group: str, resource: str, namespace: str) -> bool:

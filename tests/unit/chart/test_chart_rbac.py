@@ -8,17 +8,17 @@ from squeeze_operator import names
 from unit.chart.chart_rendering import SCENARIOS, of_kind, only, rendered, scenario
 
 READ = frozenset({"get", "list", "watch"})
-WRITE = frozenset({"create", "patch", "delete"})
+WRITE = frozenset({"create", "patch"})
 
 # Change this table only together with the operator's code that needs the right.
 OPERATOR = {
     ("squeezeserve.io", "squeezemodels"): READ,
-    ("squeezeserve.io", "squeezemodels/status"): frozenset({"get", "patch", "update"}),
+    ("squeezeserve.io", "squeezemodels/status"): frozenset({"patch"}),
     ("serving.kserve.io", "inferenceservices"): READ | WRITE,
     ("policy", "poddisruptionbudgets"): READ | WRITE,
     ("apps", "deployments"): READ,
     ("", "pods"): READ,
-    ("", "events"): frozenset({"create", "patch"}),
+    ("", "events"): frozenset({"create"}),
 }
 CLUSTER_ONLY = {("apiextensions.k8s.io", "customresourcedefinitions"): READ}
 VIEW = {("squeezeserve.io", "squeezemodels"): READ, ("squeezeserve.io", "squeezemodels/status"): READ}

@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 import yaml
+from squeeze_operator import names
 from unit.chart.chart_rendering import (
     CHART,
     NAMESPACE,
@@ -171,6 +172,9 @@ def test_network_policy_lets_through_what_the_operator_needs() -> None:
     egress = [(tuple(port["port"] for port in rule["ports"]), rule.get("to")) for rule in policy["egress"]]
     ports = [each for each, _ in egress]
     assert ports == [(53, 53), (6443,), (8080,), (3128,)]
+    models = egress[2][1]
+    assert models is not None
+    assert models[0]["podSelector"]["matchExpressions"] == [{"key": names.MODEL_LABEL, "operator": "Exists"}]
     assert egress[1][1] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"ipBlock": {"cidr": "10.0.0.2/32"}}]
 
 
