@@ -4,6 +4,7 @@ Versions come from the pinned Go modules and lock files, so that an image, its b
 never differ.
 """
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +89,10 @@ def _product_context(name: str, work: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shell.run("cp", "-a", source, target)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
 
 
 def _is_elf(file: Path) -> bool:

@@ -38,13 +38,11 @@ _CONTAINERD_PAUSE = "registry.k8s.io/pause:3.10"
 
 def ensure(settings: Settings) -> str:
     """Have the engine hold a node image; returns its name."""
-    built = _image()
-    public = Image(PUBLIC, built.key, built.build)
-    if sources.pull(PUBLIC, settings):
-        images.ensure(public, settings)
+    if not settings.airgap and (images.image_id(PUBLIC) or sources.pull(PUBLIC, settings)):
         return PUBLIC
-    images.ensure(built, settings)
-    return built.reference
+    image = _image()
+    images.ensure(image, settings)
+    return image.reference
 
 
 def control_plane_images() -> list[Image]:
