@@ -5,6 +5,8 @@ import tomllib
 import pytest
 import yaml
 from squeeze_operator import names
+from squeeze_operator.settings import Settings, parse_settings
+from squeeze_operator.snapshot import Options
 from unit.chart.chart_rendering import (
     CHART,
     NAMESPACE,
@@ -85,22 +87,36 @@ def test_one_operator_runs_and_never_two() -> None:
     assert spec["strategy"] == {"type": "Recreate"}
 
 
+def settings_of(name: str) -> Settings:
+    """What the operator itself makes of a scenario's arguments; usage errors end the test."""
+    return parse_settings(operator_container(scenario(name))["args"], environment={})
+
+
 def test_default_arguments_of_the_operator() -> None:
-    assert operator_container(rendered())["args"] == [
-        "--predictor-image=squeezeserve/predictor:0.1.0",
-        "--image-pull-policy=IfNotPresent",
-        "--health-port=8081",
-        "--metrics-port=9090",
-        "--log-format=json",
-    ]
+    options = Options(predictor_image="squeezeserve/predictor:0.1.0")
+    assert settings_of("default") == Settings(options=options, log_format="json")
 
 
-def test_namespaces_and_fallback_become_arguments() -> None:
-    arguments = operator_container(scenario("namespaced"))["args"]
-    assert [each for each in arguments if "namespace" in each] == ["--namespace=team-a", "--namespace=team-b"]
-    assert "--log-format=text" in arguments
-    assert "--allow-cpu-fallback" not in arguments
-    assert "--allow-cpu-fallback" in operator_container(scenario("kind"))["args"]
+def test_every_value_for_the_operator_reaches_it() -> None:
+    options = Options(
+        predictor_image="squeezeserve/predictor:0.1.0",
+        domain_template="{{ .Namespace }}-{{ .Name }}.{{ .IngressDomain }}",
+    )
+    assert settings_of("namespaced") == Settings(
+        options=options, namespaces=("team-a", "team-b"), log_format="text", log_level="DEBUG", workers=1
+    )
+    assert settings_of("kind").options == Options(
+        predictor_image="localhost:5001/squeezeserve/predictor:0.1.0", allow_cpu_fallback=True
+    )
+    pulled = rendered("--set", "predictor.image.pullPolicy=Always")
+    assert "--image-pull-policy=Always" in operator_container(pulled)["args"]
+
+
+@each_scenario
+def test_the_operator_understands_its_arguments_and_listens_where_it_is_probed(name: str) -> None:
+    settings = settings_of(name)
+    ports = {port["name"]: port["containerPort"] for port in operator_container(scenario(name))["ports"]}
+    assert ports == {"health": settings.health_port, "metrics": settings.metrics_port}
 
 
 def test_a_digest_wins_over_a_tag() -> None:

@@ -61,6 +61,9 @@ WRONG = [
     ("watchNamespaces: [a, a]", "watchNamespaces"),
     ("watchNamespaces: ['team-*']", "watchNamespaces"),
     ("log: {format: xml}", "log.format"),
+    ("log: {level: info}", "log.level"),
+    ("workers: 0", "workers"),
+    ("workers: 65", "workers"),
     ("crds: {keep: false}", "keep"),
     ("serviceAccount: {create: false}", "serviceAccount.name"),
     ("podSecurity: {runAsUser: 0}", "podSecurity.runAsUser"),
@@ -100,6 +103,8 @@ RIGHT = [
     "networkPolicy: {apiServerPorts: [1, 65535], apiServerCidrs: ['fd00::1/128']}",
     "terminationGracePeriodSeconds: 1",
     "watchNamespaces: [a, b1]",
+    "workers: 1",
+    "workers: 64",
     "global: {anything: {a: parent}}",
     "proxy: {http: 'http://user:secret@proxy.example.com:3128/'}",
 ]
