@@ -92,10 +92,13 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            if not self._whole:
+            headers = list(message.get("headers", []))
+            if not self._whole and CLOSE not in headers:
                 await self._drain()
-            if not self._whole or self._stopping():
-                message = {**message, "headers": [*message.get("headers", []), CLOSE]}
+                headers += [] if self._whole else [CLOSE]
+            if self._stopping() and CLOSE not in headers:
+                headers.append(CLOSE)
+            message = {**message, "headers": headers}
             self.status = message["status"]
         await self._send(message)
 
