@@ -1,0 +1,156 @@
+"""The built images as a strict cluster runs them: any user id, no passwd line, nothing writable but /tmp.
+
+Needs the container engine and the images; SQUEEZESERVE_{PREDICTOR,OPERATOR,STORAGE}_IMAGE name others than
+those that `make up` builds.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from squeeze_cluster import catalogue, gobuild
+
+DIGITS = "/usr/local/lib/python3.13/dist-packages/squeezenet/builtin/digits/samples"
+RESTRICTED = (
+    *("--user", "1000770000:0", "--network", "none"),
+    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+)
+MEGABYTE = 1_000_000
+LIMITS = {"predictor": 1200, "operator": 250, "storage": 300}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> None:
+    """Images are inspected without a cluster, so that a failure here is about them."""
+
+
+def reference(name: str) -> str:
+    """The image to inspect; skips where the engine does not have it."""
+    tag = os.environ.get(f"SQUEEZESERVE_{name.upper()}_IMAGE")
+    if not tag and name == "storage":
+        tag = f"kserve/storage-initializer:{gobuild.module_version('kserve')}"
+    tag = tag or catalogue.product(name).reference
+    if subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode:
+        pytest.skip(f"the engine has no image {tag}: run `make up`")
+    return tag
+
+
+def inspect(name: str) -> dict[str, Any]:
+    """The engine's description of an image."""
+    command = ["docker", "image", "inspect", reference(name)]
+    answer = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    found: dict[str, Any] = json.loads(answer)[0]
+    return found
+
+
+def run(name: str, *arguments: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run a container of the image under the restrictions; returns its result."""
+    command = ["docker", "run", "--rm", *RESTRICTED, *options, reference(name), *arguments]
+    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=240)
+
+
+def python(name: str, code: str) -> str:
+    """What a program prints that the image's Python runs."""
+    result = run(name, "-c", code, options=("--entrypoint", "python3"))
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_size(name: str) -> None:
+    assert inspect(name)["Size"] <= LIMITS[name] * MEGABYTE
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_configuration(name: str) -> None:
+    config = inspect(name)["Config"]
+    assert int(config["User"].split(":")[0]) > 0
+    assert config["Entrypoint"][0] not in {"sh", "/bin/sh"}
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Labels"]["org.opencontainers.image.version"]
+    assert not [entry for entry in config["Env"] if entry.startswith(("PIP_", "SSL_CERT"))]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_no_build_tools_are_left(name: str) -> None:
+    assert python(name, "import shutil; print(shutil.which('pip'), shutil.which('gcc'))") == "None None"
+    spec = "import importlib.util as u; print(u.find_spec('pip'), u.find_spec('setuptools'))"
+    assert python(name, spec) == "None None"
+
+
+@pytest.mark.parametrize("name", ["predictor", "operator"])
+def test_a_user_without_a_passwd_line_has_a_name_and_a_home(name: str) -> None:
+    code = "import getpass, os, pathlib; print(getpass.getuser(), pathlib.Path.home(), os.getuid())"
+    assert python(name, code) == "nonroot /tmp 1000770000"
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("predictor", "squeeze_predictor"), ("operator", "squeeze_operator")]
+)
+def test_modules_are_compiled_in_the_image(name: str, package: str) -> None:
+    code = f"import os, {package} as p; print(os.path.exists(p.__cached__))"
+    assert python(name, code) == "True"
+
+
+def test_predictor_classifies_a_digit() -> None:
+    result = run(
+        *("predictor", "classify", "--json", "--model", "builtin://digits", f"{DIGITS}/7.png"),
+        options=("--entrypoint", "squeezenet"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert '"7"' in result.stdout
+
+
+def test_predictor_has_no_gpu_libraries_and_one_numpy() -> None:
+    code = (
+        "import glob, numpy, torch;"
+        "print(torch.version.cuda, len(glob.glob('/usr/**/numpy/__init__.py', recursive=True)))"
+    )
+    assert python("predictor", code) == "None 1"
+
+
+def test_predictor_computes_with_openblas_on_the_threads_it_was_given() -> None:
+    """The reference BLAS costs four times the CPU; a thread pool of its own would break the quota."""
+    code = (
+        "import torch; torch.set_num_threads(1); a = torch.ones(600, 600); a @ a;"
+        "maps = open('/proc/self/maps').read();"
+        "print('openblas' in maps, len(__import__('os').listdir('/proc/self/task')))"
+    )
+    assert python("predictor", code) == "True 1"
+
+
+def test_operator_tells_its_options() -> None:
+    result = run("operator", "--help")
+    assert result.returncode == 0, result.stderr
+    assert "--predictor-image" in result.stdout
+
+
+def test_initializer_copies_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    tmp_path.chmod(0o755)
+    result = run("storage", "/mnt/pvc", "/tmp/models", options=("-v", f"{tmp_path}:/mnt/pvc:ro"))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("folder", ["/mnt/pvc", "/mnt/pvc/missing"])
+def test_initializer_fails_where_there_is_nothing(tmp_path: Path, folder: str) -> None:
+    tmp_path.chmod(0o755)
+    result = run("storage", folder, "/tmp/models", options=("-v", f"{tmp_path}:/mnt/pvc:ro"))
+    assert result.returncode == 1
+    assert f"WeightsDownloadFailed: {folder}: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["boto3", "google.cloud.storage", "huggingface_hub", "requests", "azure.storage.blob"]
+)
+def test_initializer_has_each_stores_client(module: str) -> None:
+    assert python("storage", f"import {module}; print('there')") == "there"
+
+
+def test_initializer_knows_the_s3_service() -> None:
+    """Descriptions of the other AWS services are left out; S3 and signing in must work."""
+    code = "import boto3; [boto3.client(s, region_name='us-east-1') for s in ('s3', 'sts', 'sso')]; print('there')"
+    assert python("storage", code) == "there"
