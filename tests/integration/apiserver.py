@@ -150,7 +150,7 @@ class ControlPlane:
             for document in yaml.load_all(file.read_text(), Loader=loader):
                 kube.create(path, document)
                 name = document["metadata"]["name"]
-                eventually(partial(_established, kube, f"{path}/{name}"), f"CRD {name} is served")
+                eventually(partial(_served, kube, document), f"CRD {name} is served", timeout=60)
 
     def start_apiserver(self) -> None:
         """Starts kube-apiserver (again) on the same port with the same data."""
@@ -244,9 +244,14 @@ class ControlPlane:
         self.write_kubeconfig(self.kubeconfig, ADMIN_TOKEN)
 
 
-def _established(kube: Kube, path: str) -> bool:
-    conditions = kube.get(path).get("status", {}).get("conditions") or []
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+def _served(kube: Kube, crd: dict[str, Any]) -> bool:
+    """Whether discovery lists the resource: asking for the CRD itself would fetch up to 2 MB each time."""
+    spec = crd["spec"]
+    versions = [version["name"] for version in spec["versions"] if version["served"]]
+    lists = [kube.get(f"/apis/{spec['group']}/{version}") or {} for version in versions]
+    return all(
+        any(r["name"] == spec["names"]["plural"] for r in found.get("resources", [])) for found in lists
+    )
 
 
 def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:

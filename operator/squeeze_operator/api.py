@@ -1,0 +1,169 @@
+"""A thin asynchronous client of the Kubernetes API: get, list, server-side apply and Events.
+
+Configuration (kubeconfig or ServiceAccount, with its rotating token) comes from the official `kubernetes`
+client. The requests themselves go through httpx: the dynamic client is synchronous, so each of the four
+reads of a reconcile would hold a thread, and it discovers and caches every API group first, which costs
+memory and hides a CRD that arrives later. Environment proxies are never used: the API server is reached
+directly (kopf#1277).
+"""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from kubernetes import config
+from kubernetes.client import Configuration
+
+from squeeze_operator import metrics
+from squeeze_operator.names import EVENTS, FIELD_MANAGER, Resource
+
+REQUEST_TIMEOUT_SECONDS = 15.0
+Json = dict[str, Any]
+
+
+class ApiError(Exception):
+    """A request that failed; status is the HTTP code, 0 where there was no answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the same request fails again until somebody changes something."""
+        return self.status in (400, 403, 422)
+
+
+class KindMissing(ApiError):
+    """The API server does not serve this kind: its CRD is not installed."""
+
+
+def load_configuration() -> Configuration:
+    """The cluster's address and credentials: ServiceAccount in a pod, else KUBECONFIG or ~/.kube/config.
+
+    Raises kubernetes.config.ConfigException where there is neither.
+    """
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+def bearer(configuration: Configuration) -> str | None:
+    """The present value of the Authorization header; a ServiceAccount's token is read again as it rotates."""
+    value: str | None = configuration.get_api_key_with_prefix("BearerToken", "authorization")
+    return value
+
+
+class Api:
+    """Requests to one API server. Use as an async context manager."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._http = httpx.AsyncClient(
+            base_url=str(configuration.host),
+            verify=_tls(configuration),
+            timeout=REQUEST_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> "Api":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._http.aclose()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        """The object, or None where there is none. Raises KindMissing, ApiError."""
+        return await self._read(_path(resource, namespace, name))
+
+    async def list(self, resource: Resource, namespace: str | None = None, labels: str = "") -> list[Json]:
+        """All objects (of a namespace, with these labels). Raises KindMissing, ApiError."""
+        answer = await self._read(_path(resource, namespace), labelSelector=labels)
+        items: list[Json] = (answer or {}).get("items") or []
+        return items
+
+    async def apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
+        """Server-side apply under our field manager; without force a foreign field's value is a 409."""
+        meta = body["metadata"]
+        return await self._write_applied(_path(resource, meta["namespace"], meta["name"]), body, force)
+
+    async def apply_status(self, resource: Resource, body: Mapping[str, Any]) -> Json:
+        """Server-side apply of the status subresource."""
+        meta = body["metadata"]
+        path = _path(resource, meta["namespace"], meta["name"]) + "/status"
+        return await self._write_applied(path, body, force=True)
+
+    async def create_event(self, body: Mapping[str, Any]) -> Json:
+        """Creates a core/v1 Event."""
+        return await self._send("POST", _path(EVENTS, body["metadata"]["namespace"]), json=body)
+
+    async def _read(self, path: str, **parameters: str) -> Json | None:
+        try:
+            return await self._send("GET", path, params=parameters)
+        except KindMissing:
+            raise
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _write_applied(self, path: str, body: Mapping[str, Any], force: bool) -> Json:
+        # JSON is YAML, so the body needs no other encoder.
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        parameters = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        return await self._send("PATCH", path, json=body, headers=headers, params=parameters)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Json:
+        sent = dict(headers or {})
+        token = bearer(self._configuration)
+        if token:
+            sent["Authorization"] = token
+        try:
+            answer = await self._http.request(method, path, json=json, headers=sent, params=params)
+        except httpx.HTTPError as error:
+            metrics.API_REQUESTS.labels(method, "0").inc()
+            raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
+        metrics.API_REQUESTS.labels(method, str(answer.status_code)).inc()
+        if answer.is_error:
+            raise _error(answer)
+        body: Json = answer.json()
+        return body
+
+
+def _error(answer: httpx.Response) -> ApiError:
+    try:
+        message = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        # A missing kind is answered by the router, in plain text; a missing object by a Status.
+        if answer.status_code == 404:
+            return KindMissing(404, f"{answer.request.url.path}: the API server does not serve this kind")
+        message = f"HTTP {answer.status_code}"
+    return ApiError(answer.status_code, message)
+
+
+def _path(resource: Resource, namespace: str | None, name: str = "") -> str:
+    root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{scope}/{resource.plural}" + (f"/{name}" if name else "")
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
+    if not configuration.verify_ssl:
+        return False
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context

@@ -1,0 +1,87 @@
+"""Carries out a decision: server-side apply of what differs, then the status, then the Events.
+
+Nothing is written where the live object already says what we want, so a converged model costs no write.
+"""
+
+import datetime
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from squeeze_operator import metrics, names
+from squeeze_operator.api import Api, ApiError
+from squeeze_operator.conditions import with_times
+from squeeze_operator.decide import Announcement, Decision
+from squeeze_operator.diff import differs
+from squeeze_operator.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+
+
+async def apply_objects(api: Api, snapshot: Snapshot, decision: Decision) -> None:
+    """Writes the children that differ. Raises ApiError."""
+    for wanted in decision.objects:
+        live = snapshot.children.get(wanted["kind"])
+        if live is not None and not differs(wanted, live):
+            continue
+        await _apply_object(api, wanted, live)
+
+
+async def _apply_object(api: Api, wanted: Json, live: Mapping[str, Any] | None) -> None:
+    resource, body = names.CHILDREN[wanted["kind"]], wanted
+    if live is not None:
+        # The uid makes the write fail where the object has been replaced since it was read.
+        body = wanted | {"metadata": wanted["metadata"] | {"uid": live["metadata"]["uid"]}}
+    # Without force, a creation cannot take over an object that somebody else made a moment ago.
+    await api.apply(resource, body, force=live is not None)
+    metrics.WRITES.labels(resource.kind).inc()
+    log.info("%s %s %s", "updated" if live else "created", resource.kind, wanted["metadata"]["name"])
+
+
+async def apply_status(api: Api, snapshot: Snapshot, decision: Decision) -> None:
+    """Writes the status where it differs, and announces the change. Raises ApiError."""
+    if decision.status is None:
+        return
+    before = snapshot.model.get("status") or {}
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = decision.status | {"conditions": with_times(decision.status["conditions"], before, now)}
+    if status == before:
+        return
+    metadata = snapshot.model["metadata"]
+    identity = {field: metadata[field] for field in ("name", "namespace", "uid")}
+    body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status}
+    await api.apply_status(names.MODELS, body)
+    metrics.WRITES.labels(names.KIND).inc()
+    for announcement in decision.announcements:
+        await _announce(api, snapshot, announcement, now)
+
+
+async def _announce(api: Api, snapshot: Snapshot, announcement: Announcement, now: str) -> None:
+    metadata = snapshot.model["metadata"]
+    event = {
+        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": announcement.type,
+        "reason": announcement.reason,
+        # The API limits an Event's message to 1024 bytes.
+        "message": announcement.message.encode()[:1024].decode(errors="ignore"),
+        "source": {"component": names.FIELD_MANAGER},
+        "reportingComponent": names.FIELD_MANAGER,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    try:
+        await api.create_event(event)
+        metrics.WRITES.labels("Event").inc()
+    except ApiError as error:
+        # An Event is a courtesy: the status says the same and has been written.
+        log.warning("no Event for %s: %s", snapshot.key, error)

@@ -1,0 +1,79 @@
+"""Notices a watch that has silently stopped, by asking the API server from time to time what it has.
+
+A watch can hang on a dead connection while everything looks alive (kopf#996, #1276). So every object that
+the API server lists with a version that the watch has not delivered is noted, and its model is put into the
+queue. Where such a debt lasts beyond a bound, the liveness probe fails. An idle cluster owes nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from squeeze_operator import metrics
+from squeeze_operator.api import ApiError, KindMissing
+from squeeze_operator.names import Key
+
+INTERVAL_SECONDS = 30.0
+BOUND_SECONDS = 120.0
+log = logging.getLogger(__name__)
+
+
+class WatchAudit:
+    """What the watch has delivered, against what the API server has."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, str] = {}
+        self._owed: dict[str, float] = {}
+        self.synced_at: float | None = None
+        """When the API server last answered an audit."""
+
+    def delivered(self, uid: str, version: str, gone: bool) -> None:
+        """Notes a watch event: the object's uid and resourceVersion, and whether it was deleted."""
+        self._owed.pop(uid, None)
+        if gone:
+            self._seen.pop(uid, None)
+        else:
+            self._seen[uid] = version
+
+    def compare(self, listed: Iterable[Mapping[str, Any]]) -> list[Key]:
+        """Notes what is owed and returns the models concerned; objects that are gone are forgotten."""
+        now, owed, keys = self._clock(), dict[str, float](), list[Key]()
+        versions: dict[str, str] = {}
+        for item in listed:
+            metadata = item["metadata"]
+            uid, version = str(metadata["uid"]), str(metadata["resourceVersion"])
+            versions[uid] = version
+            if self._seen.get(uid) != version:
+                owed[uid] = self._owed.get(uid, now)
+                keys.append(Key(str(metadata["namespace"]), str(metadata["name"])))
+        self._owed = owed
+        self._seen = {uid: version for uid, version in self._seen.items() if uid in versions}
+        self.synced_at = now
+        metrics.MODELS.set(len(versions))
+        metrics.WATCH_LAG.set(self.lag())
+        return keys
+
+    def lag(self) -> float:
+        """For how many seconds the oldest undelivered change has been known."""
+        return max((self._clock() - since for since in self._owed.values()), default=0.0)
+
+
+async def run_audit(
+    audit: WatchAudit,
+    list_models: Callable[[], Awaitable[list[dict[str, Any]]]],
+    enqueue: Callable[[Key], None],
+    interval_seconds: float,
+) -> None:
+    """Audits for ever; an API server that does not answer is no fault of the watch."""
+    while True:
+        try:
+            for key in audit.compare(await list_models()):
+                enqueue(key)
+        except KindMissing:
+            log.error("the SqueezeModel CRD is not installed; waiting for it")
+        except ApiError as error:
+            log.warning("audit: %s", error)
+        await asyncio.sleep(interval_seconds)

@@ -1,0 +1,57 @@
+"""The five conditions of a SqueezeModel, by the rules of kstatus.
+
+Ready is the one to wait for. Reconciling and Stalled are abnormal when True, and never True together.
+Source: sigs.k8s.io/cli-utils, pkg/kstatus.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from squeeze_operator.reasons import Reason
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition, before it has a time."""
+
+    type: str
+    status: bool
+    reason: Reason
+    message: str
+
+    def as_json(self, generation: int) -> Json:
+        """The condition as the API wants it, without lastTransitionTime."""
+        return {
+            "type": self.type,
+            "status": str(self.status),
+            "reason": str(self.reason),
+            "message": self.message,
+            "observedGeneration": generation,
+        }
+
+
+def find(status: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:
+    """The condition of that type in a status, or an empty one."""
+    for condition in (status or {}).get("conditions") or []:
+        if condition.get("type") == kind:
+            found: Mapping[str, Any] = condition
+            return found
+    return {}
+
+
+def is_true(status: Mapping[str, Any] | None, kind: str) -> bool:
+    """Whether a status has that condition with status True."""
+    return find(status, kind).get("status") == "True"
+
+
+def with_times(new: Sequence[Json], status: Mapping[str, Any] | None, now: str) -> list[Json]:
+    """The new conditions with lastTransitionTime: the old one's while its status stays the same."""
+    timed = []
+    for condition in new:
+        old = find(status, condition["type"])
+        same = old.get("status") == condition["status"] and old.get("lastTransitionTime")
+        timed.append(condition | {"lastTransitionTime": old["lastTransitionTime"] if same else now})
+    return timed

@@ -1,0 +1,252 @@
+"""Decides what should be: from one snapshot to the wanted objects and the wanted status.
+
+Pure and total: no client, clock or environment, and an answer for everything that the API server can hold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from squeeze_operator import desired
+from squeeze_operator.conditions import Condition, find, is_true
+from squeeze_operator.hostnames import too_long
+from squeeze_operator.podfaults import Fault, clean
+from squeeze_operator.reasons import Reason
+from squeeze_operator.rollout import Rollout, observe
+from squeeze_operator.snapshot import Snapshot
+from squeeze_operator.spec import ModelSpec, SpecError, parse_spec
+
+Json = dict[str, Any]
+_UNWATCHED = frozenset({Reason.NAME_TAKEN, Reason.KSERVE_MISSING, Reason.REJECTED})
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A Kubernetes Event about a change: type is Normal or Warning."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The objects to apply, the status (without times; None: leave it) and what to announce with it."""
+
+    objects: tuple[Json, ...] = ()
+    status: Json | None = None
+    announcements: tuple[Announcement, ...] = ()
+    look_again: bool = False
+    """Whether something outside our watches may change: look again soon."""
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """The three conditions that speak about the whole: exactly one of ready, moving and stalled leads."""
+
+    reason: Reason
+    message: str
+    ready: bool = False
+    stalled: bool = False
+    retrying: str | None = None
+    """What the API server failed to do for a moment; it takes nothing away from replicas that answer."""
+
+    @property
+    def moving(self) -> bool:
+        """Whether work is going on."""
+        return not self.stalled and (not self.ready or self.retrying is not None)
+
+
+def decide(snapshot: Snapshot) -> Decision:
+    """The decision for a snapshot."""
+    metadata = snapshot.model["metadata"]
+    if metadata.get("deletionTimestamp"):
+        # The garbage collector follows the ownerReferences; there is nothing left to say.
+        return Decision()
+    spec, blocker = _servable(snapshot)
+    pod = desired.pod_spec(metadata["name"], spec, snapshot.options) if spec else None
+    rollout = observe(snapshot, spec, pod)
+    verdict = _verdict(snapshot, spec, blocker, rollout)
+    status = _status(snapshot, rollout, verdict)
+    objects = _objects(snapshot, spec) if spec and not blocker else ()
+    return Decision(
+        objects,
+        status,
+        _announcements(snapshot.model.get("status"), verdict),
+        look_again=verdict.reason in _UNWATCHED or (verdict.ready and snapshot.served is None),
+    )
+
+
+def _servable(snapshot: Snapshot) -> tuple[ModelSpec | None, Fault | None]:
+    """The typed spec, and what forbids to act on it."""
+    try:
+        spec = parse_spec(snapshot.model.get("spec") or {})
+    except SpecError as error:
+        return None, Fault(Reason.INVALID_SPEC, clean(error))
+    length = too_long(snapshot.key, snapshot.options.domain_template)
+    if length:
+        return spec, Fault(Reason.NAME_TOO_LONG, length)
+    if not snapshot.kserve_installed:
+        return spec, Fault(
+            Reason.KSERVE_MISSING,
+            "This cluster has no InferenceService API: install KServe; the model goes on by itself then",
+        )
+    if "InferenceService" in snapshot.children and snapshot.service is None:
+        return spec, Fault(
+            Reason.NAME_TAKEN,
+            f"An InferenceService named {snapshot.key.name} exists and does not belong to this SqueezeModel: "
+            "rename this model, or delete that InferenceService",
+        )
+    return spec, None
+
+
+def _objects(snapshot: Snapshot, spec: ModelSpec) -> tuple[Json, ...]:
+    """The wanted children, without those whose name somebody else holds."""
+    metadata = snapshot.model["metadata"]
+    wanted = (
+        desired.inference_service(metadata, spec, snapshot.options),
+        desired.disruption_budget(metadata, spec),
+    )
+    live = snapshot.children
+    return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]]))
+
+
+def _verdict(snapshot: Snapshot, spec: ModelSpec | None, blocker: Fault | None, rollout: Rollout) -> _Verdict:
+    error = snapshot.apply_error
+    if error is not None and error.rejected:
+        blocker = blocker or Fault(Reason.REJECTED, f"The API server refused it: {clean(error.message)}")
+    if blocker is not None:
+        return _Verdict(blocker.reason, blocker.message, stalled=True)
+    verdict = _observed_verdict(snapshot, spec, rollout)
+    if error is None or verdict.stalled:
+        return verdict
+    retrying = f"Trying again with back-off: {clean(error.message)}"
+    if verdict.ready:
+        return replace(verdict, retrying=retrying)
+    return _Verdict(Reason.API_ERROR, retrying, retrying=retrying)
+
+
+def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> _Verdict:
+    assert spec is not None, "a spec that does not parse is a blocker"
+    done = rollout.up_to_date and rollout.serving
+    if rollout.fault is not None and not (done and rollout.ready >= spec.scaling.min_replicas):
+        return _Verdict(rollout.fault.reason, rollout.fault.message, stalled=True)
+    if done and rollout.routed:
+        return _ready(snapshot, spec, rollout)
+    return _moving(snapshot, spec, rollout)
+
+
+def _ready(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> _Verdict:
+    if spec.accelerator.gpus and _served(snapshot, rollout).get("device") == "cpu":
+        return _Verdict(
+            Reason.RUNNING_ON_CPU,
+            f"It answers, but on the CPU although each replica asked for {spec.accelerator.gpus} "
+            f"{spec.accelerator.resource_name}: the replicas found no CUDA device. Install the GPU "
+            "driver on the node, or set spec.accelerator.gpus to 0",
+            ready=True,
+        )
+    if rollout.fault is not None:
+        return _Verdict(
+            Reason.REPLICAS_FAILING,
+            f"{_count(rollout)} answer; another cannot start. "
+            f"{rollout.fault.reason}: {rollout.fault.message}",
+            ready=True,
+        )
+    return _Verdict(Reason.AVAILABLE, f"{_count(rollout)} answer", ready=True)
+
+
+def _moving(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> _Verdict:
+    if snapshot.service is None:
+        return _Verdict(Reason.CREATING, "The InferenceService is being made")
+    if snapshot.deployment is None or not (rollout.current or rollout.serving):
+        return _Verdict(
+            Reason.WAITING_FOR_KSERVE,
+            "KServe's controller has not acted on the InferenceService yet; if this lasts, look at the "
+            "log of kserve-controller-manager",
+        )
+    if rollout.up_to_date and rollout.serving:
+        return _Verdict(Reason.ROUTE_NOT_READY, f"The route is not ready. {rollout.route_message}")
+    if rollout.downloading:
+        return _Verdict(Reason.DOWNLOADING, f"The storage initializer is fetching {spec.weights.uri}")
+    if rollout.serving:
+        return _Verdict(
+            Reason.ROLLING_OUT,
+            f"{rollout.updated if rollout.current else 0} of {rollout.replicas} replicas run this spec; "
+            "the others still answer",
+        )
+    return _Verdict(Reason.STARTING, f"{rollout.replicas} replicas are starting; none answers yet")
+
+
+def _conditions(rollout: Rollout, verdict: _Verdict) -> list[Condition]:
+    moving, settled, progressing = verdict.moving, Reason.SETTLED, Reason.PROGRESSING
+    work = (Reason.API_ERROR, verdict.retrying) if verdict.retrying else (verdict.reason, verdict.message)
+    return [
+        Condition("Ready", verdict.ready, verdict.reason, verdict.message),
+        Condition("Reconciling", True, *work)
+        if moving
+        else Condition(
+            "Reconciling", False, Reason.STALLED if verdict.stalled else settled, "Nothing is moving"
+        ),
+        Condition("Stalled", True, verdict.reason, verdict.message)
+        if verdict.stalled
+        else Condition("Stalled", False, progressing if moving else settled, "Nothing stands in the way"),
+        Condition("Serving", True, Reason.REPLICAS_ANSWER, f"{_count(rollout)} answer")
+        if rollout.serving
+        else Condition("Serving", False, Reason.NO_REPLICA_ANSWERS, "No replica answers"),
+        Condition("UpToDate", True, Reason.ALL_CURRENT, "All replicas run this spec")
+        if rollout.up_to_date
+        else Condition("UpToDate", False, Reason.OUTDATED, _outdated(rollout)),
+    ]
+
+
+def _outdated(rollout: Rollout) -> str:
+    return f"{rollout.updated if rollout.current else 0} of {rollout.replicas} replicas run this spec"
+
+
+def _count(rollout: Rollout) -> str:
+    return f"{rollout.ready} of {rollout.replicas} replicas"
+
+
+def _status(snapshot: Snapshot, rollout: Rollout, verdict: _Verdict) -> Json:
+    generation = snapshot.model["metadata"]["generation"]
+    live = (snapshot.service or {}).get("status") or {}
+    url = live.get("url")
+    status: Json = {
+        "observedGeneration": generation,
+        "conditions": [c.as_json(generation) for c in _conditions(rollout, verdict)],
+        "url": url,
+        "host": urlsplit(url).hostname if url else None,
+        "address": (live.get("address") or {}).get("url"),
+        "replicas": rollout.replicas,
+        "readyReplicas": rollout.ready,
+        **_served(snapshot, rollout),
+    }
+    return {field: value for field, value in status.items() if value is not None}
+
+
+def _served(snapshot: Snapshot, rollout: Rollout) -> Json:
+    """What replicas said of themselves last; kept while some replica answers, forgotten afterwards."""
+    if snapshot.served is not None:
+        digest, device, engine = (snapshot.served.digest, snapshot.served.device, snapshot.served.engine)
+        return {"weights": {"digest": digest} if digest else None, "device": device, "engine": engine}
+    if not rollout.serving:
+        return {}
+    before: Mapping[str, Any] = snapshot.model.get("status") or {}
+    return {field: before[field] for field in ("weights", "device", "engine") if field in before}
+
+
+def _announcements(before: Mapping[str, Any] | None, verdict: _Verdict) -> tuple[Announcement, ...]:
+    """One Event for each change of mind; a message that merely counts differently is no change."""
+    ready, reason = is_true(before, "Ready"), find(before, "Ready").get("reason")
+    if (verdict.ready, str(verdict.reason)) == (ready, reason):
+        return ()
+    if verdict.stalled or verdict.reason in (
+        Reason.RUNNING_ON_CPU,
+        Reason.REPLICAS_FAILING,
+        Reason.API_ERROR,
+    ):
+        return (Announcement("Warning", str(verdict.reason), verdict.message),)
+    if verdict.ready and not ready:
+        return (Announcement("Normal", str(verdict.reason), verdict.message),)
+    return ()

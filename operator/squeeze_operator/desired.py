@@ -1,0 +1,181 @@
+"""Builds the objects that a SqueezeModel stands for. Pure: a spec and the options in, plain objects out.
+
+What is written here and nothing else is owned by the operator's field manager. A change of any value in the
+pod part rolls the pods of every model at the operator's next start, so such a change needs a release note.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from squeeze_operator import names
+from squeeze_operator.snapshot import Options
+from squeeze_operator.spec import ModelSpec
+
+TERMINATION_GRACE_SECONDS = 60
+_DRAIN_SECONDS = 5
+"""How long a leaving pod goes on answering, so that every proxy has forgotten it when it stops accepting."""
+_STARTUP_SECONDS = 600
+"""How long a first start may take: a torchvision download on a slow link is part of it."""
+
+Json = dict[str, Any]
+
+
+def inference_service(metadata: Mapping[str, Any], spec: ModelSpec, options: Options) -> Json:
+    """The InferenceService (serving.kserve.io/v1beta1) of a model, in KServe's Standard mode."""
+    return {
+        "apiVersion": names.INFERENCE_SERVICES.api_version,
+        "kind": names.INFERENCE_SERVICES.kind,
+        "metadata": _child_metadata(metadata, metadata["name"])
+        | {
+            "annotations": {
+                # Named explicitly: a cluster's default mode may change under us.
+                names.DEPLOYMENT_MODE: "Standard",
+                names.AUTOSCALER_CLASS: "hpa" if spec.scaling.metric == "cpu" else "none",
+            }
+        },
+        "spec": {
+            "predictor": _replicas(spec)
+            | pod_spec(metadata["name"], spec, options)
+            | {
+                # A new pod is there before an old one goes.
+                "deploymentStrategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+                },
+            }
+        },
+    }
+
+
+def disruption_budget(metadata: Mapping[str, Any], spec: ModelSpec) -> Json:
+    """Keeps a node drain from taking too many replicas at once (policy/v1)."""
+    name = metadata["name"]
+    return {
+        "apiVersion": names.DISRUPTION_BUDGETS.api_version,
+        "kind": names.DISRUPTION_BUDGETS.kind,
+        "metadata": _child_metadata(metadata, names.predictor_name(name)),
+        "spec": {
+            "maxUnavailable": spec.profile.max_unavailable,
+            "selector": {"matchLabels": {"app": names.app_label(name)}},
+            # A replica that does not answer anyway must not block a drain.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
+def pod_spec(name: str, spec: ModelSpec, options: Options) -> Json:
+    """The fields of the pod, of the restricted Pod Security Standard."""
+    placement = spec.placement
+    pod: Json = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [_container(name, spec, options)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+    }
+    for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountName"):
+        if placement.get(key):
+            pod[key] = placement[key]
+    if placement.get("imagePullSecrets"):
+        pod["imagePullSecrets"] = [{"name": secret["name"]} for secret in placement["imagePullSecrets"]]
+    return pod
+
+
+def _replicas(spec: ModelSpec) -> Json:
+    scaling = spec.scaling
+    bounds: Json = {"minReplicas": scaling.min_replicas, "maxReplicas": scaling.max_replicas}
+    if scaling.metric == "cpu":
+        return bounds | {"scaleMetric": "cpu", "scaleTarget": scaling.target}
+    return bounds
+
+
+def _container(name: str, spec: ModelSpec, options: Options) -> Json:
+    return {
+        "name": names.CONTAINER,
+        "image": spec.image or options.predictor_image,
+        "imagePullPolicy": options.image_pull_policy,
+        "args": _arguments(name, spec, options),
+        "env": _environment(spec),
+        "ports": [{"name": "http1", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
+        "resources": _resources(spec),
+        "startupProbe": _probe("/v2/health/ready", period=2, timeout=5, failures=_STARTUP_SECONDS // 2),
+        "readinessProbe": _probe("/v2/health/ready", period=5, timeout=5, failures=2),
+        "livenessProbe": _probe("/v2/health/live", period=10, timeout=5, failures=6),
+        # The image has no shell; the kubelet itself does the waiting.
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+
+
+def _arguments(name: str, spec: ModelSpec, options: Options) -> list[str]:
+    weights = spec.weights
+    gpus = spec.accelerator.gpus
+    arguments = [
+        f"--model-name={name}",
+        f"--weights={names.MODEL_MOUNT if weights.remote else weights.uri}",
+        # Never "auto": a pod without a GPU request must not use a GPU that it happens to see.
+        f"--device={'cuda' if gpus else 'cpu'}",
+    ]
+    if gpus and options.allow_cpu_fallback:
+        arguments.append("--cpu-fallback")
+    if weights.sha256:
+        arguments.append(f"--sha256={weights.sha256}")
+    if spec.architecture:
+        arguments.append(f"--architecture={spec.architecture}")
+    return arguments
+
+
+def _environment(spec: ModelSpec) -> list[Json]:
+    # The root filesystem is read-only; every cache goes to the emptyDir.
+    environment = [{"name": "HOME", "value": "/tmp"}, {"name": "TORCH_HOME", "value": "/tmp/torch"}]
+    if spec.weights.remote:
+        environment.append({"name": "STORAGE_URI", "value": spec.weights.uri})
+    return environment
+
+
+def _resources(spec: ModelSpec) -> Json:
+    resources = {kind: dict(amounts) for kind, amounts in spec.resources.items()}
+    if spec.accelerator.gpus:
+        for amounts in resources.values():
+            # Kubernetes wants extended resources as whole numbers, equal in requests and limits.
+            amounts[spec.accelerator.resource_name] = str(spec.accelerator.gpus)
+    return resources
+
+
+def _probe(path: str, period: int, timeout: int, failures: int) -> Json:
+    return {
+        "httpGet": {"path": path, "port": names.HTTP_PORT},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }
+
+
+def _child_metadata(metadata: Mapping[str, Any], name: str) -> Json:
+    return {
+        "name": name,
+        "namespace": metadata["namespace"],
+        # Labels travel to the pods, so a user's own labels on the model are not passed on.
+        "labels": {
+            names.MANAGED_BY_LABEL: names.FIELD_MANAGER,
+            names.PART_OF_LABEL: "squeezeserve",
+            names.MODEL_LABEL: metadata["name"],
+        },
+        "ownerReferences": [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }

@@ -1,0 +1,139 @@
+"""Wires the parts together and runs them in one event loop. Each concern has a module of its own."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import kopf
+from kubernetes.client import Configuration
+from prometheus_client import start_http_server
+
+from squeeze_operator import names, watch
+from squeeze_operator.api import Api
+from squeeze_operator.audit import WatchAudit, run_audit
+from squeeze_operator.gather import ServedReader as Reader
+from squeeze_operator.health import Health, serve
+from squeeze_operator.reconcile import Reconciler, Worker
+from squeeze_operator.served import ServedReader
+from squeeze_operator.settings import Settings
+from squeeze_operator.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+
+
+class OperatorError(RuntimeError):
+    """A part that should run for ever has ended; the process must be started again."""
+
+
+async def run(
+    settings: Settings,
+    configuration: Configuration,
+    stop: asyncio.Event,
+    read_served: Reader | None = None,
+    health: Health | None = None,
+) -> None:
+    """Runs the operator until `stop` is set. Raises OperatorError when a part dies."""
+    health = health or Health()
+    queue, audit = WorkQueue(), WatchAudit()
+    asking = ServedReader()
+    async with Api(configuration) as api, contextlib.AsyncExitStack() as closing:
+        closing.push_async_callback(asking.close)
+        closing.callback(queue.close)
+        reconciler = Reconciler(api, settings.options, read_served or asking)
+        workers = [Worker(queue, reconciler, settings.resync_seconds) for _ in range(settings.workers)]
+        health.busy_since = lambda: [worker.busy_since for worker in workers]
+        health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
+
+        async def models() -> list[Json]:
+            scopes = settings.namespaces or (None,)
+            found = [model for scope in scopes for model in await api.list(names.MODELS, scope)]
+            asking.forget_except(frozenset(str(model["metadata"]["uid"]) for model in found))
+            return found
+
+        parts: dict[str, Coroutine[Any, Any, None]] = {
+            f"worker {number}": worker.run() for number, worker in enumerate(workers)
+        }
+        parts["audit"] = run_audit(audit, models, queue.add, settings.audit_seconds)
+        parts["heartbeat"] = _beat(health)
+        with closing_pages(settings, health):
+            await _supervise(parts, _kopf(settings, configuration, audit, queue, stop), stop, health)
+
+
+@contextlib.contextmanager
+def closing_pages(settings: Settings, health: Health) -> Iterator[ThreadingHTTPServer]:
+    """The health pages while the operator runs."""
+    server = serve(settings.health_port, {"/livez": health.not_alive, "/readyz": health.not_ready})
+    log.info("health pages on port %s", server.server_address[1])
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+async def _kopf(
+    settings: Settings, configuration: Configuration, audit: WatchAudit, queue: WorkQueue, stop: asyncio.Event
+) -> None:
+    await kopf.operator(
+        registry=watch.registry(configuration, audit, queue.add),
+        settings=watch.settings(),
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        standalone=True,
+        stop_flag=stop,
+    )
+
+
+async def _supervise(
+    parts: dict[str, Coroutine[Any, Any, None]],
+    watcher: Coroutine[Any, Any, None],
+    stop: asyncio.Event,
+    health: Health,
+) -> None:
+    """Runs everything until the stop or the first death."""
+    tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
+    # kopf cancels every task that was started after it, so it comes last, when all of ours exist.
+    await asyncio.sleep(0)
+    watching = asyncio.create_task(watcher, name="watcher")
+    try:
+        done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
+        # kopf sees the signals first and ends by itself; that is a stop, not a death.
+        if watching in done and watching.exception() is None:
+            stop.set()
+        if not stop.is_set():
+            health.dead = [task.get_name() for task in done]
+            for task in done:
+                log.error("%s died", task.get_name(), exc_info=task.exception())
+            raise OperatorError(f"{', '.join(health.dead)} died")
+    finally:
+        stop.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, watching, return_exceptions=True)
+
+
+async def _beat(health: Health) -> None:
+    while True:
+        health.beat()
+        await asyncio.sleep(1)
+
+
+def serve_metrics(port: int) -> None:
+    """Prometheus metrics on /metrics, from a thread of its own."""
+    start_http_server(port)
+
+
+async def run_until_signal(settings: Settings, configuration: Configuration) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    if threading.current_thread() is threading.main_thread():
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+    await run(settings, configuration, stop)

@@ -1,0 +1,69 @@
+"""Every reason that a condition of a SqueezeModel can carry; docs/operations.md lists them from here."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One word for a program; the condition's message is the sentence for a person."""
+
+    def __new__(cls, value: str, doc: str = "") -> "Reason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.__doc__ = doc
+        return member
+
+    AVAILABLE = "Available", "All replicas run this spec and answer."
+    RUNNING_ON_CPU = "RunningOnCPU", "It answers, but on the CPU although a GPU was asked for."
+    REPLICAS_FAILING = "ReplicasFailing", "Enough replicas answer; at least one more cannot start."
+
+    CREATING = "Creating", "The InferenceService is being made."
+    WAITING_FOR_KSERVE = "WaitingForKServe", "KServe has not acted on the InferenceService yet."
+    DOWNLOADING = "Downloading", "The storage initializer is fetching the weights."
+    STARTING = "Starting", "Replicas are starting; none answers yet."
+    ROLLING_OUT = "RollingOut", "New replicas are replacing old ones, which still answer."
+    ROUTE_NOT_READY = (
+        "RouteNotReady",
+        "Replicas answer inside the cluster; the route from outside is not there.",
+    )
+    API_ERROR = "ApiError", "The Kubernetes API refused or failed a request; it is tried again with back-off."
+
+    INVALID_SPEC = "InvalidSpec", "The spec contradicts itself in a way that the CRD cannot express."
+    NAME_TAKEN = "NameTaken", "An object of the same name belongs to somebody else; it is left alone."
+    NAME_TOO_LONG = "NameTooLong", "Name and namespace together do not fit into a host name."
+    KSERVE_MISSING = "KServeMissing", "KServe's InferenceService API is not installed in this cluster."
+    KSERVE_FAILED = "KServeFailed", "KServe could not turn the InferenceService into a Deployment."
+    REJECTED = "Rejected", "An admission webhook or the API's validation refused a child object."
+
+    UNSCHEDULABLE = "Unschedulable", "No node fits a replica's requests and placement."
+    PODS_NOT_CREATED = "PodsNotCreated", "A quota or a pod security policy forbids the replicas."
+    IMAGE_UNAVAILABLE = "ImageUnavailable", "The predictor's image cannot be pulled."
+    CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid", "The container cannot be created as specified."
+    WEIGHTS_DOWNLOAD_FAILED = "WeightsDownloadFailed", "The storage initializer could not fetch the weights."
+    WEIGHTS_NOT_FOUND = "WeightsNotFound", "There are no weights at spec.weights.uri."
+    WEIGHTS_INVALID = "WeightsInvalid", "The file at spec.weights.uri does not hold SqueezeNet weights."
+    DIGEST_MISMATCH = "DigestMismatch", "The weights file differs from spec.weights.sha256."
+    CONFIG_INVALID = "ConfigInvalid", "The predictor refused its configuration."
+    NO_CUDA_DEVICE = "NoCudaDevice", "A replica got its GPU resource but found no CUDA device."
+    OUT_OF_MEMORY = "OutOfMemory", "A replica exceeded its memory limit and was killed."
+    CRASH_LOOP = "CrashLoop", "A replica ends again and again for another reason."
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded", "New replicas did not become ready in time."
+
+    SETTLED = "Settled", "Nothing is left to do."
+    STALLED = "Stalled", "Work has stopped until somebody changes something."
+    PROGRESSING = "Progressing", "Work is going on; nothing stands in its way."
+    REPLICAS_ANSWER = "ReplicasAnswer", "At least one replica answers."
+    NO_REPLICA_ANSWERS = "NoReplicaAnswers", "No replica answers."
+    ALL_CURRENT = "AllReplicasCurrent", "Every replica runs this spec."
+    OUTDATED = "ReplicasOutdated", "Some replica runs another spec, or there is none yet."
+
+
+PREDICTOR_REASONS = frozenset(
+    {
+        Reason.WEIGHTS_NOT_FOUND,
+        Reason.WEIGHTS_INVALID,
+        Reason.DIGEST_MISMATCH,
+        Reason.CONFIG_INVALID,
+        Reason.NO_CUDA_DEVICE,
+    }
+)
+"""The reasons that the predictor itself writes into its termination message, as "<Reason>: <sentence>"."""

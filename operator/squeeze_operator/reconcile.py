@@ -1,0 +1,99 @@
+"""One reconcile of one model: gather, decide, apply. Workers run it; nothing else calls it."""
+
+import asyncio
+import dataclasses
+import logging
+import time
+
+from squeeze_operator import metrics
+from squeeze_operator.api import Api, ApiError
+from squeeze_operator.apply import apply_objects, apply_status
+from squeeze_operator.decide import Decision, decide
+from squeeze_operator.gather import ServedReader, gather
+from squeeze_operator.names import Key
+from squeeze_operator.snapshot import ApplyError, Options
+from squeeze_operator.workqueue import WorkQueue
+
+TIMEOUT_SECONDS = 60.0
+"""A reconcile that takes longer is given up and tried again."""
+LOOK_AGAIN_SECONDS = 20.0
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Brings one model after another to where it should be."""
+
+    def __init__(self, api: Api, options: Options, read_served: ServedReader) -> None:
+        self._api = api
+        self._options = options
+        self._read_served = read_served
+
+    async def reconcile(self, key: Key) -> Decision | None:
+        """What was decided, or None where the model is gone. Raises ApiError where it must be tried again."""
+        snapshot = await gather(self._api, key, self._options, self._read_served)
+        if snapshot is None:
+            return None
+        decision = decide(snapshot)
+        failure: ApiError | None = None
+        try:
+            await apply_objects(self._api, snapshot, decision)
+        except ApiError as error:
+            failure = error
+            seen = ApplyError(error.message, error.rejected)
+            decision = decide(dataclasses.replace(snapshot, apply_error=seen))
+        await apply_status(self._api, snapshot, decision)
+        if failure is not None:
+            raise failure
+        return decision
+
+
+class Worker:
+    """Takes keys from the queue for ever; `busy_since` is for the liveness probe."""
+
+    def __init__(self, queue: WorkQueue, reconciler: Reconciler, resync_seconds: float) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._resync_seconds = resync_seconds
+        self.busy_since: float | None = None
+
+    async def run(self) -> None:
+        """Runs until cancelled. No model's failure ends it."""
+        while True:
+            key = await self._queue.take()
+            with self._queue.handling(key):
+                self.busy_since = time.monotonic()
+                with metrics.RECONCILE_SECONDS.time():
+                    await self._handle(key)
+                self.busy_since = None
+
+    async def _handle(self, key: Key) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                decision = await self._reconciler.reconcile(key)
+        except ApiError as error:
+            # 409: somebody else was faster. The next look sees what they did.
+            level = logging.INFO if error.status == 409 else logging.WARNING
+            self._retry(key, level, f"HTTP {error.status}: {error.message}")
+        except TimeoutError:
+            self._retry(key, logging.WARNING, f"no result within {TIMEOUT_SECONDS:.0f} s")
+        except Exception:
+            # A defect of ours must not take the other models down with it; it is loud in the log.
+            log.exception("reconciling %s failed", key)
+            self._retry(key, logging.ERROR, "internal error")
+        else:
+            self._settle(key, decision)
+
+    def _settle(self, key: Key, decision: Decision | None) -> None:
+        metrics.RECONCILES.labels("succeeded").inc()
+        self._queue.succeeded(key)
+        if decision is None:
+            self._queue.forget(key)
+            return
+        seconds = LOOK_AGAIN_SECONDS if decision.look_again else self._resync_seconds
+        # Jitter keeps a thousand models from being looked at in the same second.
+        self._queue.add_after(key, min(seconds, self._resync_seconds) * (0.5 + self._queue.jitter()))
+
+    def _retry(self, key: Key, level: int, why: str) -> None:
+        metrics.RECONCILES.labels("failed").inc()
+        delay = self._queue.failed(key)
+        log.log(level, "%s: %s; again in %.1f s", key, why, delay)

@@ -1,0 +1,133 @@
+"""Reads how far a rollout is out of KServe's Deployment and InferenceService.
+
+The InferenceService's own conditions are not enough: Ready stays True during a bad rollout while old pods
+serve, and its observedGeneration is not its own generation. So the Deployment's pod template is compared with
+what the spec asks for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from squeeze_operator.conditions import find
+from squeeze_operator.diff import covers
+from squeeze_operator.podfaults import Fault, clean, downloading, first_fault
+from squeeze_operator.reasons import Reason
+from squeeze_operator.snapshot import Snapshot
+from squeeze_operator.spec import ModelSpec
+
+Json = Mapping[str, Any]
+_PLACEMENT = ("nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountName")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Replicas as they are: `current` means that the Deployment carries the wanted pod template."""
+
+    replicas: int = 0
+    ready: int = 0
+    updated: int = 0
+    current: bool = False
+    downloading: bool = False
+    routed: bool = False
+    route_message: str = ""
+    fault: Fault | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether some replica answers, of this spec or of the one before."""
+        return self.ready > 0
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether all replicas run this spec."""
+        return self.current and self.replicas > 0 and self.updated == self.replicas
+
+
+def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rollout:
+    """The rollout of the wanted pod spec; with None (a spec that cannot be served) nothing is current."""
+    deployment, service = snapshot.deployment, snapshot.service
+    if service is None or deployment is None or not _controlled_by(deployment, service):
+        return Rollout(fault=_kserve_fault(service))
+    status = deployment.get("status") or {}
+    template = deployment["spec"]["template"]["spec"]
+    current = pod is not None and _carries(template, pod) and _observed(deployment)
+    route = find(service.get("status"), "Ready")
+    pods = [] if pod is None else [p for p in snapshot.pods if covers(p["spec"], _without_tolerations(pod))]
+    return Rollout(
+        replicas=status.get("replicas") or 0,
+        ready=status.get("readyReplicas") or 0,
+        updated=status.get("updatedReplicas") or 0,
+        current=current,
+        downloading=downloading(pods),
+        routed=route.get("status") == "True",
+        route_message=_route_message(service),
+        fault=_fault(deployment, service, pods, spec, current),
+    )
+
+
+def _fault(
+    deployment: Json, service: Json, pods: list[Json], spec: ModelSpec | None, current: bool
+) -> Fault | None:
+    if spec is None:
+        return None
+    fault = first_fault(pods, spec)
+    if fault is not None:
+        return fault
+    return _deployment_fault(deployment) if current else _kserve_fault(service)
+
+
+def _deployment_fault(deployment: Json) -> Fault | None:
+    failure = find(deployment.get("status"), "ReplicaFailure")
+    if failure.get("status") == "True":
+        return Fault(
+            Reason.PODS_NOT_CREATED,
+            f"Kubernetes refuses to create replicas; raise the quota or relax the policy it names: "
+            f"{clean(failure.get('message'))}",
+        )
+    progress = find(deployment.get("status"), "Progressing")
+    if progress.get("reason") == "ProgressDeadlineExceeded":
+        return Fault(
+            Reason.PROGRESS_DEADLINE_EXCEEDED,
+            f"New replicas did not become ready in time; look at the pods and their logs. "
+            f"{clean(progress.get('message'))}",
+        )
+    return None
+
+
+def _kserve_fault(service: Json | None) -> Fault | None:
+    """What KServe says where it has not made the Deployment; its write conflicts pass by themselves."""
+    predictor = find((service or {}).get("status"), "PredictorReady")
+    message = clean(predictor.get("message"))
+    if predictor.get("reason") != "ReconcileFailed" or "the object has been modified" in message:
+        return None
+    return Fault(Reason.KSERVE_FAILED, f"KServe could not make the Deployment: {message}")
+
+
+def _carries(template: Json, pod: Json) -> bool:
+    """Whether a Deployment's pod template says what the spec asks for, and places pods nowhere else."""
+    return covers(template, pod) and all(not template.get(key) for key in _PLACEMENT if key not in pod)
+
+
+def _without_tolerations(pod: Json) -> Json:
+    """Admission adds tolerations to every pod, so they do not tell one pod spec from another."""
+    return {key: value for key, value in pod.items() if key != "tolerations"}
+
+
+def _observed(deployment: Json) -> bool:
+    seen = (deployment.get("status") or {}).get("observedGeneration") or 0
+    return bool(seen >= deployment["metadata"]["generation"])
+
+
+def _controlled_by(child: Json, owner: Json) -> bool:
+    owners = child["metadata"].get("ownerReferences") or []
+    return any(reference.get("uid") == owner["metadata"]["uid"] for reference in owners)
+
+
+def _route_message(service: Json) -> str:
+    for kind in ("IngressReady", "PredictorReady", "Ready"):
+        condition = find(service.get("status"), kind)
+        if condition.get("status") != "True":
+            said = condition.get("message") or condition.get("reason") or "nothing yet"
+            return f"{kind}: {clean(said)}"
+    return ""

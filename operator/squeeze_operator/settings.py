@@ -1,0 +1,115 @@
+"""The operator's command line; each flag has a variable SQUEEZE_OPERATOR_<FLAG> as its default."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from squeeze_operator.snapshot import Options
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the process runs; port 0 takes a free one."""
+
+    options: Options
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty means all."""
+    health_port: int = 8081
+    metrics_port: int = 9090
+    log_format: str = "text"
+    log_level: str = "INFO"
+    workers: int = 4
+    resync_seconds: float = 300.0
+    audit_seconds: float = 30.0
+
+
+def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings; exits with a usage message (code 2) where they are wrong."""
+    parsed = _parser(environment).parse_args(arguments)
+    return Settings(
+        options=Options(
+            predictor_image=parsed.predictor_image,
+            image_pull_policy=parsed.image_pull_policy,
+            allow_cpu_fallback=parsed.allow_cpu_fallback,
+            domain_template=parsed.domain_template,
+        ),
+        namespaces=tuple(parsed.namespace),
+        health_port=parsed.health_port,
+        metrics_port=parsed.metrics_port,
+        log_format=parsed.log_format,
+        log_level=parsed.log_level,
+        workers=parsed.workers,
+        resync_seconds=parsed.resync_seconds,
+        audit_seconds=parsed.audit_seconds,
+    )
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="squeeze-operator", description=__doc__, allow_abbrev=False)
+
+    def default(flag: str, otherwise: str) -> str:
+        return environment.get(_variable(flag), otherwise)
+
+    image = environment.get(_variable("predictor-image"))
+    parser.add_argument(
+        "--predictor-image", default=image, required=not image, help="image of replicas without spec.image"
+    )
+    parser.add_argument(
+        "--image-pull-policy",
+        choices=("Always", "IfNotPresent", "Never"),
+        default=default("image-pull-policy", "IfNotPresent"),
+        help="imagePullPolicy of the replicas",
+    )
+    parser.add_argument(
+        "--allow-cpu-fallback",
+        action=argparse.BooleanOptionalAction,
+        default=default("allow-cpu-fallback", "").lower() in _TRUE,
+        help="let a GPU replica without a CUDA device serve on its CPU; the status says so",
+    )
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=default("namespace", "").replace(",", " ").split(),
+        help="serve only this namespace; may be repeated",
+    )
+    parser.add_argument(
+        "--domain-template",
+        default=default("domain-template", Options("").domain_template),
+        help="KServe's ingress.domainTemplate, to report names that are too long",
+    )
+    for flag, port in (("health-port", 8081), ("metrics-port", 9090)):
+        parser.add_argument(f"--{flag}", type=_port, default=default(flag, str(port)), help="0 to 65535")
+    parser.add_argument("--log-format", choices=("json", "text"), default=default("log-format", "text"))
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    parser.add_argument("--log-level", choices=levels, default=default("log-level", "INFO"))
+    parser.add_argument(
+        "--workers", type=_positive, default=default("workers", "4"), help="models reconciled at a time"
+    )
+    for flag, seconds in (("resync-seconds", "300"), ("audit-seconds", "30")):
+        parser.add_argument(f"--{flag}", type=_seconds, default=default(flag, seconds), help="above 0")
+    return parser
+
+
+def _variable(flag: str) -> str:
+    return f"SQUEEZE_OPERATOR_{flag.replace('-', '_').upper()}"
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; use 0 to 65535")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be above 0")
+    return float(text)

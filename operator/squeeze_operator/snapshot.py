@@ -1,0 +1,72 @@
+"""What the operator saw of one SqueezeModel and everything around it, at one moment.
+
+A snapshot is all that `decide` may look at: no client, clock or environment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from squeeze_operator.names import KIND, Key
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an administrator chose when the operator was installed."""
+
+    predictor_image: str
+    image_pull_policy: str = "IfNotPresent"
+    allow_cpu_fallback: bool = False
+    domain_template: str = "{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}"
+    """KServe's domainTemplate; host names that it cannot make are reported before KServe fails."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a ready replica says about itself on GET /v2/models/<name>."""
+
+    digest: str | None = None
+    device: str | None = None
+    engine: str | None = None
+
+
+@dataclass(frozen=True)
+class ApplyError:
+    """A write that failed: `rejected` ones fail again until somebody changes something."""
+
+    message: str
+    rejected: bool
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One SqueezeModel (as the API holds it), its children, and KServe's Deployment and pods."""
+
+    model: Json
+    options: Options
+    kserve_installed: bool = True
+    children: Mapping[str, Json] = field(default_factory=dict)
+    """Live objects by kind, ours or not."""
+    deployment: Json | None = None
+    pods: tuple[Json, ...] = ()
+    served: Served | None = None
+    apply_error: ApplyError | None = None
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name of the model."""
+        return Key(self.model["metadata"]["namespace"], self.model["metadata"]["name"])
+
+    @property
+    def service(self) -> Json | None:
+        """The live InferenceService, where it is ours."""
+        live = self.children.get("InferenceService")
+        return live if live is not None and self.owns(live) else None
+
+    def owns(self, child: Json) -> bool:
+        """Whether this very model (by uid, not by name) controls the object."""
+        owners = child["metadata"].get("ownerReferences") or []
+        uid = self.model["metadata"]["uid"]
+        return any(o.get("controller") and o.get("kind") == KIND and o.get("uid") == uid for o in owners)

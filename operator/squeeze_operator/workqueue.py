@@ -1,0 +1,112 @@
+"""A de-duplicating queue of keys with per-key back-off, after client-go's workqueue.
+
+A key is handled by one worker at a time. A key added while it is being handled is handled once more
+afterwards, however often it was added. Failures back off exponentially, key by key, so one broken model
+holds nobody up.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from squeeze_operator import metrics
+from squeeze_operator.names import Key
+
+BASE_DELAY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 120.0
+
+
+class WorkQueue:
+    """Not thread-safe: add from the event loop's thread only."""
+
+    def __init__(self, jitter: Callable[[], float] = random.random) -> None:
+        self.jitter = jitter
+        self._waiting: deque[Key] = deque()
+        self._dirty: set[Key] = set()
+        self._active: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._wakeup = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, key: Key) -> None:
+        """Asks for the key to be handled, as soon as a worker is free."""
+        if key in self._dirty:
+            return
+        self._dirty.add(key)
+        if key not in self._active:
+            self._push(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Asks for the key to be handled in a while; the earliest of several such wishes holds."""
+        loop = asyncio.get_running_loop()
+        due, timer = loop.time() + seconds, self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= due:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(due, self._fire, key)
+
+    async def take(self) -> Key:
+        """The next key; it counts as active until `done`."""
+        while not self._waiting:
+            self._wakeup.clear()
+            await self._wakeup.wait()
+        key = self._waiting.popleft()
+        self._dirty.discard(key)
+        self._active.add(key)
+        metrics.QUEUE_LENGTH.set(len(self._waiting))
+        return key
+
+    def done(self, key: Key) -> None:
+        """Ends the handling of a key that `take` gave."""
+        self._active.discard(key)
+        if key in self._dirty:
+            self._push(key)
+
+    @contextmanager
+    def handling(self, key: Key) -> Iterator[None]:
+        """Calls `done` in the end."""
+        try:
+            yield
+        finally:
+            self.done(key)
+
+    def succeeded(self, key: Key) -> None:
+        """Forgets the failures of a key."""
+        self._failures.pop(key, None)
+
+    def failed(self, key: Key) -> float:
+        """Asks for another try with back-off; returns the delay in seconds."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        # The exponent is bounded before the power, which would overflow after a night of failures.
+        delay = min(MAX_DELAY_SECONDS, BASE_DELAY_SECONDS * 2.0 ** min(failures - 1, 16))
+        delay *= 0.75 + 0.5 * self.jitter()
+        self.add_after(key, delay)
+        return delay
+
+    def forget(self, key: Key) -> None:
+        """Drops all memory of a key whose model is gone."""
+        self._failures.pop(key, None)
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Cancels the timers."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _fire(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _push(self, key: Key) -> None:
+        self._waiting.append(key)
+        metrics.QUEUE_LENGTH.set(len(self._waiting))
+        self._wakeup.set()

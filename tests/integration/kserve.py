@@ -1,0 +1,123 @@
+"""Plays KServe's controller, the Deployment controller and the kubelet for one model, as a test says.
+
+The shapes follow KServe v0.20 in Standard mode (pkg/controller/v1beta1/inferenceservice).
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from integration.apiserver import Kube, eventually
+
+Json = dict[str, Any]
+
+
+def kserve_crd() -> Path:
+    """KServe's own CRD file of the InferenceService, from the pinned Go module."""
+    from squeeze_cluster.gobuild import module_dir
+
+    folder = module_dir("kserve") / "charts" / "kserve-crd" / "templates"
+    return folder / "serving.kserve.io_inferenceservices.yaml"
+
+
+class KServe:
+    """What KServe would make for the model's InferenceService."""
+
+    def __init__(self, kube: Kube, namespace: str, name: str) -> None:
+        self.kube, self.namespace, self.name = kube, namespace, name
+        services = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices"
+        self.service_path = f"{services}/{name}"
+        self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        self.deployment_path = f"{self.deployments}/{name}-predictor"
+        self.pods = f"/api/v1/namespaces/{namespace}/pods"
+
+    def service(self) -> Json:
+        """The InferenceService, once the operator has made it."""
+        found: Json = eventually(lambda: self.kube.get(self.service_path), f"InferenceService {self.name}")
+        return found
+
+    def deploy(self) -> Json:
+        """Makes the Deployment of the present InferenceService, or brings it up to date."""
+        service = self.service()
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": f"{self.name}-predictor",
+                "labels": self._labels(service),
+                "ownerReferences": [_owner(service)],
+            },
+            "spec": {
+                "selector": {"matchLabels": {"app": f"isvc.{self.name}-predictor"}},
+                "template": {"metadata": {"labels": self._labels(service)}, "spec": self._pod_spec(service)},
+            },
+        }
+        live = self.kube.get(self.deployment_path)
+        if live is None:
+            created: Json = self.kube.create(self.deployments, body)
+            return created
+        live["spec"]["template"] = body["spec"]["template"]  # type: ignore[index]
+        replaced: Json = self.kube.http.put(self.deployment_path, json=live).raise_for_status().json()
+        return replaced
+
+    def report(self, replicas: int, ready: int, updated: int, conditions: list[Json] | None = None) -> None:
+        """Writes the Deployment's status."""
+        generation = self.kube.get(self.deployment_path)["metadata"]["generation"]
+        status = {
+            "observedGeneration": generation,
+            "replicas": replicas,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "updatedReplicas": updated,
+            "conditions": conditions or [],
+        }
+        self.kube.patch(f"{self.deployment_path}/status", {"status": status})
+
+    def route(self, ready: bool = True) -> None:
+        """Writes the InferenceService's status, with or without a route."""
+        state = "True" if ready else "False"
+        conditions = [
+            {"type": "PredictorReady", "status": "True"},
+            {"type": "IngressReady", "status": state, "message": "" if ready else "no gateway"},
+            {"type": "Ready", "status": state},
+        ]
+        host = f"{self.name}-{self.namespace}.localhost"
+        address = {"url": f"http://{self.name}-predictor.{self.namespace}.svc.cluster.local"}
+        status = {"conditions": conditions, "url": f"http://{host}", "address": address}
+        self.kube.patch(f"{self.service_path}/status", {"status": status})
+
+    def serve(self, replicas: int = 1) -> None:
+        """Everything went well: all replicas of the present spec answer and are routed."""
+        self.deploy()
+        self.report(replicas, replicas, replicas)
+        self.route()
+
+    def pod(self, suffix: str, **status: Any) -> None:
+        """A pod of the present Deployment with this status."""
+        template = copy.deepcopy(self.kube.get(self.deployment_path)["spec"]["template"])
+        metadata = template["metadata"] | {"name": f"{self.name}-predictor-{suffix}"}
+        self.kube.create(self.pods, {"metadata": metadata, "spec": template["spec"]})
+        self.kube.patch(f"{self.pods}/{metadata['name']}/status", {"status": status})
+
+    def _labels(self, service: Json) -> Json:
+        own = {"app": f"isvc.{self.name}-predictor", "serving.kserve.io/inferenceservice": self.name}
+        return service["metadata"]["labels"] | own
+
+    def _pod_spec(self, service: Json) -> Json:
+        extensions = ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "deploymentStrategy")
+        pod = copy.deepcopy(service["spec"]["predictor"])
+        for field in extensions:
+            pod.pop(field, None)
+        pod["containers"][0]["env"].append({"name": "INFERENCE_SERVICE_NAME", "value": self.name})
+        return pod
+
+
+def _owner(service: Json) -> Json:
+    return {
+        "apiVersion": service["apiVersion"],
+        "kind": service["kind"],
+        "name": service["metadata"]["name"],
+        "uid": service["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
