@@ -1,0 +1,77 @@
+"""What is listed in the documentation is what the code has: reasons, metrics, flags, options."""
+
+import re
+from collections.abc import Iterable
+
+from prometheus_client.metrics import MetricWrapperBase
+from squeeze_operator import metrics as operator_metrics
+from squeeze_operator.profiles import PROFILES
+from squeeze_operator.reasons import Reason
+from squeeze_predictor import metrics as predictor_metrics
+from squeeze_predictor import settings as predictor_settings
+from unit.docs import markdown
+from unit.docs.markdown import REPO
+
+OPERATIONS = (REPO / "docs" / "operations.md").read_text()
+PREDICTOR = (REPO / "docs" / "predictor.md").read_text()
+README = (REPO / "README.md").read_text()
+
+
+def exported(module: object) -> set[str]:
+    """The metrics of a module as Prometheus names them, with their labels in braces."""
+    return {_shown(value) for value in vars(module).values() if isinstance(value, MetricWrapperBase)}
+
+
+def _shown(metric: MetricWrapperBase) -> str:
+    described = next(iter(metric.describe()))
+    name = described.name + ("_total" if described.type == "counter" else "")
+    labels = ",".join(metric._labelnames)
+    return f"{name}{{{labels}}}" if labels else name
+
+
+def starting_with(prefix: str, cells: Iterable[str]) -> set[str]:
+    """The cells with a prefix."""
+    return {cell for cell in cells if cell.startswith(prefix)}
+
+
+def test_every_reason_is_documented_once_and_no_other() -> None:
+    listed = markdown.first_cells(OPERATIONS, "Conditions and reasons")
+    assert sorted(listed) == sorted(str(reason) for reason in Reason)
+
+
+def test_metrics_are_those_of_the_code() -> None:
+    cells = markdown.first_cells(OPERATIONS, "Health, metrics, logs")
+    metrics = starting_with("squeeze_", cells)
+    assert metrics == exported(operator_metrics) | exported(predictor_metrics)
+
+
+def test_health_pages_are_documented() -> None:
+    for page in ("/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"):
+        assert f"| `{page}` |" in OPERATIONS
+
+
+def test_predictor_flags_are_those_of_the_code() -> None:
+    _, _, section = PREDICTOR.partition("\n## Limits and settings\n")
+    listed = {
+        flag
+        for row in re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE)
+        for flag in re.findall(r"--[\w-]+", row)
+    }
+    assert listed == {f"--{flag.name}" for flag in predictor_settings._FLAGS}
+
+
+def test_profiles_are_those_of_the_code() -> None:
+    for name, profile in PROFILES.items():
+        requests, limits = (
+            f"{amounts['cpu']} CPU, {amounts['memory']}" for amounts in (profile.requests, profile.limits)
+        )
+        assert f"| `{name}` | {requests} | {limits} | {profile.max_replicas} | {profile.target} % |" in README
+
+
+def test_options_of_make_are_documented() -> None:
+    """Every option that `make help` names stands in the README."""
+    told = " ".join(re.findall(r'@echo "  (.*)"', (REPO / "Makefile").read_text()))
+    options = set(re.findall(r"\b([A-Z][A-Z_]+)=", told))
+    assert options
+    documented = set(re.findall(r"`([A-Z][A-Z_]+)(?:=\S+)?`", README))
+    assert options <= documented
