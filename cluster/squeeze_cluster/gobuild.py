@@ -43,7 +43,7 @@ BINARIES: Mapping[str, Binary] = {
     "metrics-server": Binary("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
     "kserve-manager": Binary("kserve", "github.com/kserve/kserve/cmd/manager"),
     "envoy-gateway": Binary("envoy-gateway", "github.com/envoyproxy/gateway/cmd/envoy-gateway"),
-    "registry": Binary("registry", "github.com/distribution/distribution/v3/cmd/registry"),
+    "registry": Binary("registry", "squeezeserve.io/cluster/registry"),
     "versitygw": Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
     "pause": Binary("pause", "squeezeserve.io/cluster/pause"),
     "runc-nosysres": Binary("runc-nosysres", "squeezeserve.io/cluster/runc-nosysres"),
