@@ -102,6 +102,19 @@ def test_the_documentation_shows_a_model() -> None:
     assert sum("kind: SqueezeModel" in text for text in shown) >= 3
 
 
+@pytest.mark.parametrize("name", ["operator", "predictor"])
+def test_the_image_recipe_gives_the_dockerfile_all_it_copies(name: str) -> None:
+    """operations.md makes a build context of images/<name>, <name>, requirements and the CA bundle."""
+    recipe = "cp -r images/$name/. $name requirements /etc/ssl/certs/ca-certificates.crt"
+    assert recipe in (REPO / "docs" / "operations.md").read_text()
+    given = {entry.name: entry for entry in (REPO / "images" / name).iterdir()}
+    given |= {"requirements": REPO / "requirements", name: REPO / name, "ca-certificates.crt": REPO}
+    for line in re.findall(r"^COPY (?!--from)(.+)$", given["Dockerfile"].read_text(), re.MULTILINE):
+        for source in line.split()[:-1]:
+            first, _, rest = source.partition("/")
+            assert (given[first] / rest).exists(), source
+
+
 def test_decision_records_are_listed_and_dated() -> None:
     folder = REPO / "docs" / "adr"
     index = (folder / "README.md").read_text()

@@ -9,10 +9,13 @@ from squeeze_operator.profiles import PROFILES
 from squeeze_operator.reasons import Reason
 from squeeze_predictor import metrics as predictor_metrics
 from squeeze_predictor import settings as predictor_settings
+from squeezenet.config import MAX_INPUT
+from squeezenet.pictures import DEFAULT_LIMITS, FORMATS
 from unit.docs import markdown
 from unit.docs.markdown import REPO
 
 OPERATIONS = (REPO / "docs" / "operations.md").read_text()
+PICTURES = (REPO / "docs" / "pictures.md").read_text()
 PREDICTOR = (REPO / "docs" / "predictor.md").read_text()
 README = (REPO / "README.md").read_text()
 
@@ -75,3 +78,11 @@ def test_options_of_make_are_documented() -> None:
     assert options
     documented = set(re.findall(r"`([A-Z][A-Z_]+)(?:=\S+)?`", README))
     assert options <= documented
+
+
+def test_formats_and_limits_of_pictures_are_those_of_the_code() -> None:
+    row = next(line for line in PICTURES.splitlines() if line.startswith("| Formats |"))
+    assert {word.upper() for word in re.findall(r"JPEG|PNG|WebP|GIF|BMP|TIFF|AVIF|HEIC", row)} == set(FORMATS)
+    assert f"{DEFAULT_LIMITS.max_bytes // 2**20} MiB" in PICTURES
+    assert f"{DEFAULT_LIMITS.max_pixels // 10**6} million pixels" in PICTURES
+    assert f"at most {MAX_INPUT}" in PICTURES
