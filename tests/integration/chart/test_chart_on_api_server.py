@@ -4,17 +4,11 @@ No node runs here, so no pod does; tests/e2e runs the operator.
 """
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.chart.chart_rendering import CHART, ROOT, SCENARIOS, only, pod_specs, scenario
+from integration.chart.release import CRD, ApiServer, Helm
+from unit.chart.chart_rendering import CHART, NAMESPACE, ROOT, SCENARIOS, only, pod_specs, scenario
 
-if TYPE_CHECKING:
-    from integration.chart.conftest import ApiServer
-
-NAMESPACE = "squeezeserve-system"
-CRD = "squeezemodels.squeezeserve.io"
 MODEL = {
     "apiVersion": "squeezeserve.io/v1alpha1",
     "kind": "SqueezeModel",
@@ -23,59 +17,33 @@ MODEL = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def namespaces(api_server: "ApiServer") -> None:
-    """The release's namespace under the restricted standard, and those that the scenarios name."""
-    names = (NAMESPACE, "team-a", "team-b")
-    for name in names:
-        api_server.kubectl("create", "namespace", name)
-    for mode in ("enforce", "warn"):
-        label = f"pod-security.kubernetes.io/{mode}=restricted"
-        api_server.kubectl("label", "namespace", NAMESPACE, label)
-
-
-@pytest.fixture
-def helm(api_server: "ApiServer") -> Iterator[Any]:
-    """Run helm in the release's namespace; whatever a test leaves behind is removed."""
-
-    def run(*arguments: str, check: bool = True) -> str:
-        return api_server.helm(*arguments, "--namespace", NAMESPACE, check=check)
-
-    yield run
-    for release in run("list", "--short").split():
-        run("uninstall", release)
-    api_server.kubectl("delete", "crd", CRD, "--ignore-not-found")
-
-
-def uid(api_server: "ApiServer", *what: str) -> str:
+def uid(api_server: ApiServer, *what: str) -> str:
     return api_server.kubectl("get", *what, "-o", "jsonpath={.metadata.uid}")
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "servicemonitor"])
-def test_the_api_server_takes_every_scenario(name: str, helm: Any) -> None:
+def test_the_api_server_takes_every_scenario(name: str, helm: Helm) -> None:
     out = helm("install", "squeezeserve", str(CHART), "-f", str(SCENARIOS[name]), "--dry-run=server")
     assert "STATUS: pending-install" in out or "DESCRIPTION: Dry run complete" in out
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("pod", ["Deployment/squeezeserve-operator", "Pod/squeezeserve-test"])
-def test_pods_are_admitted_under_the_restricted_standard(
-    name: str, pod: str, api_server: "ApiServer"
-) -> None:
+def test_pods_are_admitted_under_the_restricted_standard(name: str, pod: str, api_server: ApiServer) -> None:
     spec = pod_specs(scenario(name))[pod] | {"priorityClassName": ""}
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
     arguments = ("create", "-n", NAMESPACE, "--dry-run=server", "--validate=strict", "-f", "-")
     assert "created" in api_server.kubectl(*arguments, stdin=json.dumps(manifest))
 
 
-def test_the_restricted_standard_is_in_force_here(api_server: "ApiServer") -> None:
+def test_the_restricted_standard_is_in_force_here(api_server: ApiServer) -> None:
     spec = {"containers": [{"name": "c", "image": "i"}]}
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
     arguments = ("create", "-n", NAMESPACE, "--dry-run=server", "-f", "-")
     assert "violates PodSecurity" in api_server.kubectl(*arguments, stdin=json.dumps(manifest), check=False)
 
 
-def test_install_yaml_applies_twice_and_by_server_side_apply(api_server: "ApiServer") -> None:
+def test_install_yaml_applies_twice_and_by_server_side_apply(api_server: ApiServer) -> None:
     apply = ("apply", "--server-side", "--validate=strict", "-f", str(ROOT / "manifests" / "install.yaml"))
     try:
         for _ in range(2):
@@ -92,7 +60,7 @@ def test_install_yaml_applies_twice_and_by_server_side_apply(api_server: "ApiSer
 
 
 def test_models_survive_an_uninstall_and_are_adopted_by_the_next_install(
-    api_server: "ApiServer", helm: Any
+    api_server: ApiServer, helm: Helm
 ) -> None:
     helm("install", "squeezeserve", str(CHART))
     api_server.kubectl("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=60s")
@@ -113,7 +81,7 @@ def test_models_survive_an_uninstall_and_are_adopted_by_the_next_install(
     assert api_server.kubectl(*generation) == version  # nothing wrote to it: nothing restarts
 
 
-def test_giving_the_crd_away_keeps_it(api_server: "ApiServer", helm: Any) -> None:
+def test_giving_the_crd_away_keeps_it(api_server: ApiServer, helm: Helm) -> None:
     helm("install", "squeezeserve", str(CHART))
     before = uid(api_server, "crd", CRD)
     helm("upgrade", "squeezeserve", str(CHART), "--set", "crds.install=false")
@@ -122,7 +90,7 @@ def test_giving_the_crd_away_keeps_it(api_server: "ApiServer", helm: Any) -> Non
     assert uid(api_server, "crd", CRD) == before
 
 
-def test_an_upgrade_brings_back_what_an_older_crd_lacks(api_server: "ApiServer", helm: Any) -> None:
+def test_an_upgrade_brings_back_what_an_older_crd_lacks(api_server: ApiServer, helm: Helm) -> None:
     helm("install", "squeezeserve", str(CHART))
     columns = "/spec/versions/0/additionalPrinterColumns"
     patch = json.dumps([{"op": "add", "path": columns, "value": []}])
@@ -134,7 +102,7 @@ def test_an_upgrade_brings_back_what_an_older_crd_lacks(api_server: "ApiServer",
     assert columns_of[0] == columns_of[1]
 
 
-def test_a_crd_applied_by_hand_is_taken_over_only_when_asked(api_server: "ApiServer", helm: Any) -> None:
+def test_a_crd_applied_by_hand_is_taken_over_only_when_asked(api_server: ApiServer, helm: Helm) -> None:
     api_server.kubectl("apply", "--server-side", "-f", ROOT / "manifests" / "crds" / "squeezemodels.yaml")
     before = uid(api_server, "crd", CRD)
     assert "invalid ownership metadata" in helm("install", "squeezeserve", str(CHART), check=False)
@@ -156,7 +124,7 @@ DENIED = [
 ]
 
 
-def may(api_server: "ApiServer", verb: str, group: str, resource: str, namespace: str) -> bool:
+def may(api_server: ApiServer, verb: str, group: str, resource: str, namespace: str) -> bool:
     """What the API server's authorizer says about the operator's account."""
     name, _, part = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": name, "subresource": part, "namespace": namespace}
@@ -171,14 +139,14 @@ def may(api_server: "ApiServer", verb: str, group: str, resource: str, namespace
     return allowed
 
 
-def test_the_operator_may_work_in_every_namespace(api_server: "ApiServer", helm: Any) -> None:
+def test_the_operator_may_work_in_every_namespace(api_server: ApiServer, helm: Helm) -> None:
     helm("install", "squeezeserve", str(CHART))
     assert all(may(api_server, *each, "team-a") for each in ALLOWED)
     assert may(api_server, "watch", *CRDS, "")
     assert not any(may(api_server, *each, "team-a") for each in DENIED)
 
 
-def test_the_operator_may_work_in_its_namespaces_only(api_server: "ApiServer", helm: Any) -> None:
+def test_the_operator_may_work_in_its_namespaces_only(api_server: ApiServer, helm: Helm) -> None:
     helm("install", "squeezeserve", str(CHART), "--set", "watchNamespaces={team-a}")
     assert all(may(api_server, *each, "team-a") for each in ALLOWED)
     assert not any(may(api_server, *each, "team-b") for each in ALLOWED)
