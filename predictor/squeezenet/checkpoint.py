@@ -138,7 +138,7 @@ def _read_torch(data: bytes, name: str) -> dict[str, NDArray[np.float32]]:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     # torch.load has no error class of its own: damaged files raise RuntimeError, EOFError, KeyError, ...
     except Exception as error:
-        unsafe = "weights only" in str(error).lower() or "unsupported global" in str(error).lower()
+        unsafe = any(word in str(error) for word in ("Unsupported global", "Unsupported class"))
         cause = "holds Python objects beside tensors" if unsafe else "is a truncated or damaged checkpoint"
         raise WeightsError(f"{name} {cause}: {_SAVE_HINT}(network.state_dict()).") from error
     return _to_arrays(_unwrap(content, name), name)

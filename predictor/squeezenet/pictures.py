@@ -7,6 +7,7 @@ is logged or written, and no message repeats what the bytes hold.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 from dataclasses import dataclass
@@ -41,8 +42,10 @@ WHITE = (255, 255, 255)
 
 # Pillow refuses more than twice its warning limit whatever we set; a limit above it could never be reached.
 PILLOW_MAX_PIXELS = 178_956_970
-# Our limit is checked on each file; Pillow's warning would only print a line to the server's stderr.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of odd files and logs their content; what a client sends must not write to a server's log.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+logging.getLogger("PIL").propagate = False
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {

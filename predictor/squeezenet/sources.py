@@ -52,10 +52,10 @@ def locate(uri: str, cache: Path | None = None) -> Source:
 
 def _builtin(uri: str, name: str) -> Source:
     name = name.strip("/")
-    known = sorted(path.name for path in BUILTIN.iterdir() if (path / WEIGHTS_NAME).is_file())
-    if name not in known:
+    known = sorted(f"builtin://{path.parent.name}" for path in BUILTIN.glob(f"*/{WEIGHTS_NAME}"))
+    if f"builtin://{name}" not in known:
         raise WeightsNotFoundError(
-            f"{uri}: there is no such built-in network; there is builtin://{known[0]}."
+            f"{uri}: there is no such built-in network; there is {' and '.join(known) or 'none here'}."
         )
     return _folder(uri, BUILTIN / name)
 

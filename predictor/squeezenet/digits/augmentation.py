@@ -7,12 +7,12 @@ import math
 import torch
 from torch.nn import functional
 
-ROTATION = math.radians(12)
-SHEAR = 0.15
-SCALE = (0.8, 1.35)  # Of the sampling grid: above 1 the digit gets smaller.
-SHIFT = 0.18  # Of half the picture's side.
-INK = (0.0, 0.4)
-PAPER = (0.6, 1.0)
+ROTATION = math.radians(10)
+SHEAR = 0.1
+SCALE = (0.85, 1.25)  # Of the sampling grid: above 1 the digit gets smaller.
+SHIFT = 0.12  # Of half the picture's side.
+INK = (0.0, 0.3)
+PAPER = (0.7, 1.0)
 
 
 def augment(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from squeezenet import labels
 from squeezenet.classify import softmax, top_k
 from squeezenet.errors import LabelsError

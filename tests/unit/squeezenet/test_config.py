@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-
 from squeezenet.config import MAX_INPUT, ArtifactConfig, InputSpec, from_json, to_json
 from squeezenet.errors import ConfigError
 
