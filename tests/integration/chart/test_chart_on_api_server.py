@@ -114,7 +114,12 @@ def test_a_crd_applied_by_hand_is_taken_over_only_when_asked(api_server: ApiServ
 
 MODELS, SERVICES = ("squeezeserve.io", "squeezemodels"), ("serving.kserve.io", "inferenceservices")
 CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
-ALLOWED = [("list", *MODELS), ("patch", MODELS[0], "squeezemodels/status"), ("patch", *SERVICES)]
+ALLOWED = [
+    ("list", *MODELS),
+    ("patch", MODELS[0], "squeezemodels/status"),
+    ("patch", *SERVICES),
+    ("create", "", "events"),
+]
 DENIED = [
     ("update", *MODELS),
     ("delete", *SERVICES),
