@@ -1,6 +1,7 @@
 """Kubernetes quantities ("500m", "1.5Gi", 2) as exact decimal numbers, to compare them by value."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 _SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -17,19 +18,18 @@ _SUFFIXES = {
 }
 
 
+_FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([numkMGTPE]?|[KMGTPE]i)")
+
+
 def parse_quantity(value: str | int | float) -> Decimal:
     """The number that a quantity stands for, in its base unit (cores, bytes, pieces).
 
     Raises ValueError where it is not a quantity. Format: apimachinery's resource.Quantity.
     """
-    text = str(value).strip()
-    number = text.rstrip("numkKMGTPEi")
-    # An exponent ("1e3", "1E3") is part of the number; a bare E at the end is the suffix exa.
-    suffix = text[len(number) :]
-    try:
-        return Decimal(number) * _SUFFIXES[suffix]
-    except (InvalidOperation, KeyError):
-        raise ValueError(f"{value!r} is not a quantity such as 500m, 2 or 1.5Gi") from None
+    form = _FORM.fullmatch(str(value))
+    if form is None:
+        raise ValueError(f"{value!r} is not a quantity such as 500m, 2 or 1.5Gi")
+    return Decimal(form[1]) * _SUFFIXES[form[2]]
 
 
 def same_quantity(left: object, right: object) -> bool:
