@@ -47,8 +47,10 @@ def _status() -> int:
         print("the cluster does not answer: make up", file=sys.stderr)
         return 1
     print(f"KUBECONFIG={paths.KUBECONFIG}\n")
-    for kind in ("nodes", "squeezemodels", "pods"):
-        print(kubectl.kubectl("get", kind, *(() if kind == "nodes" else ("-A",)), "-o", "wide"))
+    print(kubectl.kubectl("get", "nodes"))
+    print(kubectl.kubectl("get", "pods", "--all-namespaces"))
+    if kubectl.exists("crd", "squeezemodels.squeezeserve.io"):
+        print(kubectl.kubectl("get", "squeezemodels", "--all-namespaces"))
     return 0
 
 

@@ -64,7 +64,8 @@ def load(
     data = _read(source.weights, source.uri, MAX_WEIGHTS_BYTES)
     digest = hashlib.sha256(data).hexdigest()
     _check_digest(source, digest, expected)
-    state = checkpoint.read_state(data, source.weights.name)
+    verified = expected is not None or source.architecture is not None
+    state = checkpoint.read_state(data, source.weights.name, verified=verified)
     written = _config(source, state, architecture)
     return Artifact(
         written, _labels(source, labels, written.num_classes), state, f"sha256:{digest}", source.uri

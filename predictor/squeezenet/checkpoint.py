@@ -3,8 +3,9 @@
 The format is read from the content, never from the name or a server's Content-Type. Two formats are read:
 
 * safetensors, with NumPy alone; preferred: the format holds no code.
-* PyTorch checkpoints (zip or legacy pickle) with ``weights_only=True`` and only by a PyTorch in which that
-  flag is safe: GHSA-53q9-r3pm-6pq6 (fixed in 2.6) and GHSA-63cw-57p8-fm3p (fixed in 2.10).
+* PyTorch checkpoints (zip or legacy pickle) with ``weights_only=True``, and only by a PyTorch in which that
+  flag is safe: GHSA-53q9-r3pm-6pq6 (fixed in 2.6) and GHSA-63cw-57p8-fm3p (fixed in 2.10). From 2.6 on, an
+  older one reads a file whose digest somebody vouched for: nobody can have put anything into it.
 
 Archives are never unpacked: a modern checkpoint is itself a zip, and everything else is refused by name.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 State = Mapping[str, NDArray[np.float32]]
 
 SAFE_TORCH = (2, 10)
+SAFE_TORCH_VERIFIED = (2, 6)
 _SAVE_HINT = "save the network's state_dict() as safetensors, or with torch.save"
 
 # (first bytes, what it is); each is a file that people do hand over in place of weights.
@@ -50,13 +52,15 @@ _PREFIXES = ("module.", "_orig_mod.")
 _SAFETENSORS_DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
-def read_state(data: bytes, name: str) -> dict[str, NDArray[np.float32]]:
+def read_state(data: bytes, name: str, *, verified: bool = False) -> dict[str, NDArray[np.float32]]:
     """All tensors of the file, cast to float32, wrapper prefixes removed. ``name`` is for messages only.
+
+    ``verified``: the data's digest is one that was expected.
 
     Raises WeightsError, naming the cause: not weights, damaged, not floating point, NaN or infinity.
     """
     refuse_lookalikes(data, name)
-    state = _read_safetensors(data, name) if _is_safetensors(data) else _read_torch(data, name)
+    state = _read_safetensors(data, name) if _is_safetensors(data) else _read_torch(data, name, verified)
     state = strip_prefixes(state)
     for key, array in state.items():
         if not np.isfinite(array).all():
@@ -128,12 +132,12 @@ def _from_bytes(key: str, entry: Mapping[str, Any], name: str) -> NDArray[np.flo
         return array.astype(np.float32)
 
 
-def _read_torch(data: bytes, name: str) -> dict[str, NDArray[np.float32]]:
+def _read_torch(data: bytes, name: str, verified: bool) -> dict[str, NDArray[np.float32]]:
     if data.startswith(b"PK\x03\x04"):
         _check_zip(data, name)
     elif not data.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
         raise WeightsError(f"{name} is neither safetensors nor a PyTorch checkpoint: {_SAVE_HINT}.")
-    torch = _import_safe_torch(name)
+    torch = _import_safe_torch(name, verified)
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     # torch.load has no error class of its own: damaged files raise RuntimeError, EOFError, KeyError, ...
@@ -160,7 +164,7 @@ def _check_zip(data: bytes, name: str) -> None:
         )
 
 
-def _import_safe_torch(name: str) -> Any:
+def _import_safe_torch(name: str, verified: bool) -> Any:
     try:
         import torch
     except ImportError as error:
@@ -169,10 +173,10 @@ def _import_safe_torch(name: str) -> Any:
             "or install squeezeserve[torch]."
         ) from error
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    if version < SAFE_TORCH:
+    if version < (SAFE_TORCH_VERIFIED if verified else SAFE_TORCH):
         raise WeightsError(
-            f"{name} is a PyTorch checkpoint and PyTorch {torch.__version__} cannot load one safely: "
-            "use 2.10 or newer, or convert the weights to safetensors."
+            f"{name} is a PyTorch checkpoint of unchecked origin and PyTorch {torch.__version__} cannot load "
+            "one safely: give its sha256, convert it to safetensors, or use PyTorch 2.10 or newer."
         )
     return torch
 

@@ -139,7 +139,7 @@ def test_sha256_is_checked_before_the_weights_are_parsed(
     for form in (digest, "sha256:" + digest, digest.upper(), f" {digest}\n"):
         load(path, sha256=form)
 
-    def parse(*_: object) -> None:
+    def parse(*_: object, **__: object) -> None:
         pytest.fail("parsed although the digest differs")
 
     monkeypatch.setattr(checkpoint, "read_state", parse)
@@ -213,6 +213,16 @@ def test_old_pytorch_does_not_read_pickles(tmp_path: Path, monkeypatch: pytest.M
     refused(tmp_path / "x.pth", "2.10")
     monkeypatch.setattr(torch, "__version__", "2.10.0")
     load(tmp_path / "x.pth")
+
+
+def test_from_2_6_on_a_verified_pickle_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(TENSORS, tmp_path / "x.pth")
+    digest = hashlib.sha256((tmp_path / "x.pth").read_bytes()).hexdigest()
+    monkeypatch.setattr(torch, "__version__", "2.6.0+debian")
+    load(tmp_path / "x.pth", sha256=digest)
+    refused(tmp_path / "x.pth", "give its sha256")
+    monkeypatch.setattr(torch, "__version__", "2.5.1")
+    refused(tmp_path / "x.pth", "2.10", sha256=digest)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
