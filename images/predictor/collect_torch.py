@@ -15,14 +15,19 @@ from pathlib import Path
 DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
 # sympy and mpmath: registering torchvision's operators imports them. torchgen: torch imports its model.
 TREES = ("torch", "torchvision", "torchgen", "functorch", "sympy", "mpmath")
-# image.so and video_reader.so decode pictures and films (FFmpeg, 200 MB with it): Pillow decodes here.
+# video_reader decodes films, with FFmpeg and its codecs.
 LEFT_OUT = re.compile(
     r"/(tests?|benchmarks|include|__pycache__)(/|$)"
-    r"|^torch/(bin|utils/benchmark|utils/model_dump|_inductor/codegen|_inductor/kernel|testing/_internal)(/|$)"
-    r"|^torchvision/(image|video_reader)\.so$"
+    r"|^torch/bin/(?!torch_shm_manager$)"
+    r"|^torch/(utils/benchmark|utils/model_dump|_inductor/codegen|_inductor/kernel)(/|$)"
+    r"|^torch/testing/_internal/(?!(__init__|logging_tensor)\.py$)"
+    r"|^torchvision/video_reader\.[^/]*$"
     r"|^torchvision/prototype(/|$)"
     r"|\.(pyi|h|hpp|cuh|cpp|a|cmake|js|html|yaml)$"
 )
+# Debian links PyTorch to the Z3 prover (28 MB) and uses no symbol of it. The library is linked to be bound
+# whole when it is loaded, so should that change, `import torch` fails at once.
+OVERLINKED = {"libtorch_cpu.so.2.6": "libz3.so.4"}
 _LOADED = re.compile(r"=> (/\S+) \(")
 _OWNER = re.compile(r"^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?: ")
 
@@ -55,20 +60,23 @@ def copy_trees(root: Path) -> list[Path]:
 
 def copy_libraries(root: Path, modules: list[Path], known: set[str]) -> set[str]:
     """Copy every library that the modules load, unless a known package has it; returns their packages."""
+    linked = {f"{module.parent}/{module.readlink()}" for module in modules if module.is_symlink()}
     listing = subprocess.run(["ldd", *map(str, modules)], check=True, capture_output=True, text=True).stdout
     if "not found" in listing:
         sys.exit(f"collect_torch: a library is missing:\n{listing}")
     packages = set()
-    for loaded in sorted(set(_LOADED.findall(listing))):
+    for loaded in sorted(linked | set(_LOADED.findall(listing))):
         path = Path(loaded)
         real = path.resolve()
         package = owner(real)
-        if f"{package} {version(package)}" in known:
+        if f"{package} {version(package)}" in known or path.name in OVERLINKED.values():
             continue
         # Under the name that the loader asks for, with Debian's alternatives followed.
         target = root / path.parent.resolve().relative_to("/") / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(real, target)
+        if unused := OVERLINKED.get(path.name):
+            subprocess.run(["patchelf", "--remove-needed", unused, target], check=True)
         packages.add(package)
     return packages
 
