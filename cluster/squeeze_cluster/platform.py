@@ -26,7 +26,7 @@ def install_operator(pushed: dict[str, str]) -> str:
     values = ["--values", str(paths.CLUSTER / "values" / "kind.yaml")]
     for key, name in (("image", "operator"), ("predictor.image", "predictor")):
         repository, _, tag = pushed[name].rpartition(":")
-        values += ["--set", f"{key}.repository={repository}", "--set", f"{key}.tag={tag}"]
+        values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
     how = helm.install(RELEASE, paths.CHART, SYSTEM_NAMESPACE, *values)
     kubectl.wait_rollout("squeezeserve-operator", SYSTEM_NAMESPACE)
     return how

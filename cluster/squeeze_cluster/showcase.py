@@ -1,5 +1,6 @@
 """Sends a real picture through the gateway and shows the answer as a person would like to see it."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,7 @@ from squeezenet.classify import Prediction
 from squeezenet.terminal import render_picture, render_predictions
 
 from squeeze_cluster import paths, platform, waiting
+from squeeze_cluster.binaries import ensure_binary
 from squeeze_cluster.settings import INGRESS_DOMAIN, Settings
 
 PICTURE = "7.png"
@@ -83,13 +85,18 @@ Again, by hand:
   curl -s {url} -H 'Content-Type: image/png' --data-binary @{shown}
 
 Next:
-  export KUBECONFIG={paths.KUBECONFIG}
+  export KUBECONFIG={paths.KUBECONFIG}{_kubectl_alias()}
   kubectl get squeezemodels                      # yours is "{platform.SAMPLE}"
   kubectl explain squeezemodel.spec              # every field
   kubectl apply -f manifests/samples/gpu.yaml    # a model on the (simulated) GPU node
   make test                                      # everything that this project checks
   make down                                      # undo it all; caches stay
 """
+
+
+def _kubectl_alias() -> str:
+    """A line that makes `kubectl` work on a machine that has none of its own."""
+    return "" if shutil.which("kubectl") else f"\n  alias kubectl={ensure_binary('kubectl')}"
 
 
 def _prediction(item: dict[str, Any]) -> Prediction:
