@@ -25,7 +25,6 @@ class Machine:
     disk_free_gib: float
     memory_gib: float
     busy_ports: tuple[int, ...]
-    engine: bool
     root: bool
 
 
@@ -46,21 +45,21 @@ def problems(machine: Machine) -> list[str]:
             f"port {port} on 127.0.0.1 is taken by another program: stop it,"
             " or choose another with GATEWAY_PORT= (8080) or REGISTRY_PORT= (5001)"
         )
-    if not machine.engine and not machine.root:
+    if not machine.root:
         found.append(
-            "no container engine runs and starting one needs root: use `sudo make up`, or start Docker"
+            "the container engine and the firewall rule around the nodes need root: use `sudo make up`"
         )
     return found
 
 
-def check(settings: Settings, engine_runs: bool, ours: bool) -> None:
+def check(settings: Settings, *, ours: bool) -> None:
     """Raise ClusterError with every problem of this machine (`ours`: the ports are held by this cluster)."""
-    found = problems(_look(settings, engine_runs, ours))
+    found = problems(_look(settings, ours))
     if found:
         raise ClusterError("this machine is not ready:\n" + "\n".join(f"  - {problem}" for problem in found))
 
 
-def _look(settings: Settings, engine_runs: bool, ours: bool) -> Machine:
+def _look(settings: Settings, ours: bool) -> Machine:
     folder = next(path for path in (paths.CACHE, *paths.CACHE.parents) if path.exists())
     needed = 0 if ours else DISK_GIB
     free = shutil.disk_usage(folder).free / _GIB
@@ -70,7 +69,6 @@ def _look(settings: Settings, engine_runs: bool, ours: bool) -> Machine:
         disk_free_gib=max(free, DISK_GIB) if not needed else free,
         memory_gib=_memory_gib(Path("/proc/meminfo").read_text()),
         busy_ports=tuple(port for port in ports if _busy(port)),
-        engine=engine_runs,
         root=os.geteuid() == 0,
     )
 

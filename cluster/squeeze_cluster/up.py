@@ -29,8 +29,7 @@ _TOOLS = ("kubectl", "kind", "helm")
 def up(settings: Settings, stages: Stages) -> None:
     """Bring everything up, in order."""
     with stages.stage("Look at the machine"):
-        running = engine.running()
-        preflight.check(settings, running, ours=running and bool(kind.nodes()))
+        preflight.check(settings, ours=engine.running() and bool(kind.nodes()))
     with stages.stage("Container engine"):
         stages.say(engine.ensure())
     with stages.stage("Command line tools"):

@@ -9,7 +9,7 @@ from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.preflight import Machine
 from squeeze_cluster.settings import Settings
 
-GOOD = Machine((3, 11), preflight.DISK_GIB, preflight.MEMORY_GIB, (), engine=False, root=True)
+GOOD = Machine((3, 11), preflight.DISK_GIB, preflight.MEMORY_GIB, (), root=True)
 
 
 def test_a_machine_just_large_enough_has_no_problem() -> None:
@@ -32,15 +32,11 @@ def test_each_problem_says_what_to_do(change: dict[str, object], told: str) -> N
     assert told in found[0]
 
 
-def test_no_root_is_needed_beside_a_running_engine() -> None:
-    assert preflight.problems(dataclasses.replace(GOOD, root=False, engine=True)) == []
-
-
 def test_a_port_held_by_a_stranger_is_found_on_this_very_machine() -> None:
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
         port = stranger.getsockname()[1]
         with pytest.raises(ClusterError, match=f"port {port} on 127.0.0.1 is taken"):
-            preflight.check(Settings(gateway_port=port, registry_port=1), engine_runs=True, ours=False)
-        preflight.check(Settings(gateway_port=port), engine_runs=True, ours=True)
+            preflight.check(Settings(gateway_port=port, registry_port=1), ours=False)
+        preflight.check(Settings(gateway_port=port), ours=True)
