@@ -52,12 +52,12 @@ class Recipe:
     """
 
     seed: int = 0
-    epochs: int = 24
-    batch: int = 32
+    epochs: int = 40
+    batch: int = 16
     learning_rate: float = 4e-4
     warmup: int = 40
     weight_decay: float = 1e-4
-    dropout: float = 0.2
+    dropout: float = 0.1
     threads: int = 1
     stall_margin: float = 0.02
     stall_iterations: int = 120

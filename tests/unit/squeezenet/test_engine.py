@@ -57,7 +57,7 @@ def test_engine_describes_itself_and_sets_threads() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_device_is_refused() -> None:
-    with pytest.raises(DeviceError, match="accelerator.gpus") as caught:
+    with pytest.raises(DeviceError, match=r"accelerator\.gpus") as caught:
         TorchEngine(random_artifact("squeezenet1_1"), device="cuda")
     assert caught.value.reason == "NoCudaDevice"
 
