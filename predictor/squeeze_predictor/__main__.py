@@ -37,6 +37,9 @@ def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
 
 def _serve(chosen: settings.Settings) -> None:
     threads = chosen.threads or quota.usable_cpus()
+    # Read when numpy and torch are first imported; their own default is the host's core count.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
     listener = listeners.bind(chosen.host, chosen.port)
     loading = loader.start(chosen, threads)
     # Imported only now: the SDK takes seconds, and the loader can use them.

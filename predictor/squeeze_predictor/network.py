@@ -7,7 +7,6 @@ of HTTP beyond raising the errors that the server answers with.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -167,9 +166,6 @@ def load(settings: Settings, threads: int) -> Network:
     Raises:
         StartError: WeightsNotFound, WeightsInvalid, DigestMismatch, ConfigInvalid or NoCudaDevice.
     """
-    # OpenMP reads these when torch is first imported.
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(threads)
     try:
         artifact = artifacts.load(
             settings.weights, sha256=settings.sha256, architecture=settings.architecture

@@ -1,42 +1,71 @@
 """The parts of the KServe SDK this server is built on, imported without what it never uses.
 
-`import kserve` also brings pandas (data frames as tensors) and the Kubernetes client with its control-plane
-API: about half of its import time and 60 MB, and a server has to be ready soon after its pod starts. Both
-stand in as placeholders while the SDK is imported and are taken away again afterwards, so a later `import
-pandas` finds the real one. The SDK also parses `sys.argv` on import; it gets none of ours.
+`import kserve` also brings pandas (data frames as tensors), the Kubernetes client and a class for every
+resource of the control plane, and, through httpx, a terminal renderer: more than half of its import time, and
+a server has to be ready soon after its pod starts. Placeholders stand in for them while the SDK is imported
+and are taken away again afterwards, so a later `import pandas` finds the real one. The SDK also parses
+`sys.argv` on import; it gets none of ours.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
+
+# With their submodules. None of the SDK's code behind our routes calls into them.
+UNUSED = ("pandas", "kserve.api", "kserve.api_client", "kserve.configuration", "kserve.models")
+# httpx does without its command line where this cannot be imported.
+ABSENT = "httpx._main"
 
 
 class _Unused:
-    """Stands in for a class that only annotations of the SDK mention."""
+    """Stands in for every class of an unused module; the SDK only names them in annotations."""
+
+
+class _Placeholders(MetaPathFinder, Loader):
+    """Finds an empty module for each unused name."""
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self, is_package=True) if _is_unused(fullname) else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        def attribute(name: str) -> type[_Unused]:
+            # What the import system asks a module for must not seem to be there.
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return _Unused
+
+        module.__getattr__ = attribute  # type: ignore[method-assign]
+
+
+def _is_unused(name: str) -> bool:
+    return any(name == unused or name.startswith(unused + ".") for unused in UNUSED)
 
 
 @contextmanager
-def _placeholders(**classes: str) -> Iterator[None]:
-    added = []
-    for module, name in ((key.replace("__", "."), value) for key, value in classes.items()):
-        if module not in sys.modules:
-            placeholder = ModuleType(module)
-            setattr(placeholder, name, _Unused)
-            sys.modules[module] = placeholder
-            added.append(module)
-    argv, sys.argv = sys.argv, sys.argv[:1]
+def _without_unused() -> Iterator[None]:
+    finder, argv, known = _Placeholders(), sys.argv, set(sys.modules)
+    if ABSENT not in known:
+        sys.modules[ABSENT] = None  # type: ignore[assignment]
+    sys.argv = argv[:1]
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
+        sys.meta_path.remove(finder)
         sys.argv = argv
-        for module in added:
-            del sys.modules[module]
+        for name in set(sys.modules) - known:
+            if name == ABSENT or _is_unused(name):
+                del sys.modules[name]
 
 
-with _placeholders(pandas="DataFrame", kserve__api__kserve_client="KServeClient"):
+with _without_unused():
     from kserve import Model, ModelServer
     from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
     from kserve.protocol.dataplane import DataPlane
