@@ -43,7 +43,8 @@ async def _routing_error(request: Request, error: Exception) -> Response:
     """No route, or not this method. OPTIONS is answered with what is allowed; CORS stays off."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        # Routes keep their methods in a set, whose order differs from process to process.
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": allowed})
         return respond(
