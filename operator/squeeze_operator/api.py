@@ -87,6 +87,14 @@ class Api:
         items: list[Json] = (answer or {}).get("items") or []
         return items
 
+    async def serves(self, resource: Resource, namespace: str | None = None) -> bool:
+        """Whether the API server serves this kind. Raises ApiError."""
+        try:
+            await self._read(_path(resource, namespace), limit="1")
+        except KindMissing:
+            return False
+        return True
+
     async def apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
         """Server-side apply under our field manager; without force a foreign field's value is a 409."""
         meta = body["metadata"]

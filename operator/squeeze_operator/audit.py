@@ -15,8 +15,8 @@ from squeeze_operator import metrics
 from squeeze_operator.api import ApiError, KindMissing
 from squeeze_operator.names import Key
 
-INTERVAL_SECONDS = 30.0
 BOUND_SECONDS = 120.0
+RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -65,15 +65,27 @@ async def run_audit(
     audit: WatchAudit,
     list_models: Callable[[], Awaitable[list[dict[str, Any]]]],
     enqueue: Callable[[Key], None],
+    unwatched: Callable[[], Awaitable[bool]],
+    restart_watches: Callable[[], None],
     interval_seconds: float,
 ) -> None:
-    """Audits for ever; an API server that does not answer is no fault of the watch."""
+    """Audits for ever; an API server that does not answer is no fault of the watch.
+
+    A kind that is served and not watched in two audits in a row starts the watches anew.
+    """
+    suspect = False
     while True:
+        pause = min(interval_seconds, RETRY_SECONDS)
         try:
             for key in audit.compare(await list_models()):
                 enqueue(key)
+            missing = await unwatched()
+            if missing and suspect:
+                restart_watches()
+            suspect = missing and not suspect
+            pause = pause if missing else interval_seconds
         except KindMissing:
             log.error("the SqueezeModel CRD is not installed; waiting for it")
         except ApiError as error:
             log.warning("audit: %s", error)
-        await asyncio.sleep(interval_seconds)
+        await asyncio.sleep(pause)

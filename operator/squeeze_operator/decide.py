@@ -18,7 +18,6 @@ from squeeze_operator.snapshot import Snapshot
 from squeeze_operator.spec import ModelSpec, SpecError, parse_spec
 
 Json = dict[str, Any]
-_UNWATCHED = frozenset({Reason.NAME_TAKEN, Reason.KSERVE_MISSING, Reason.REJECTED})
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Decision:
     status: Json | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: bool = False
-    """Whether something outside our watches may change: look again soon."""
+    """Whether it is not settled: look again soon, also where no watch would tell of the change."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def decide(snapshot: Snapshot) -> Decision:
         objects,
         status,
         _announcements(snapshot.model.get("status"), verdict),
-        look_again=verdict.reason in _UNWATCHED or (verdict.ready and snapshot.served is None),
+        look_again=not verdict.ready or verdict.retrying is not None or snapshot.served is None,
     )
 
 

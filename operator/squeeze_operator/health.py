@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from squeeze_operator.audit import BOUND_SECONDS
 
 LOOP_BOUND_SECONDS = 30.0
+WATCHER_BOUND_SECONDS = 60.0
 WORKER_BOUND_SECONDS = 180.0
 READY_BOUND_SECONDS = 120.0
 Check = Callable[[], str | None]
@@ -27,13 +28,19 @@ class Health:
         self.beat_at = clock()
         self.dead: list[str] = []
         """Names of tasks that ended although they should run for ever."""
+        self.watchers: frozenset[str] = frozenset()
+        """Names of all watchers that have been alive."""
+        self._gone: dict[str, float] = {}
         self.busy_since: Callable[[], list[float | None]] = list
         self.watch_lag: Callable[[], float] = lambda: 0.0
         self.synced_at: Callable[[], float | None] = lambda: None
 
-    def beat(self) -> None:
-        """Called by the event loop every second."""
+    def beat(self, watchers: frozenset[str] = frozenset()) -> None:
+        """Called by the event loop every second, with the names of the watchers that are alive."""
         self.beat_at = self._clock()
+        self.watchers |= watchers
+        gone = self.watchers - watchers
+        self._gone = {name: self._gone.get(name, self.beat_at) for name in gone}
 
     def not_alive(self) -> str | None:
         """Why a restart is needed, or None."""
@@ -45,6 +52,9 @@ class Health:
         oldest = min((since for since in self.busy_since() if since is not None), default=now)
         if now - oldest > WORKER_BOUND_SECONDS:
             return f"a worker has been stuck for {now - oldest:.0f} s"
+        ended = [name for name, since in self._gone.items() if now - since > WATCHER_BOUND_SECONDS]
+        if ended:
+            return f"ended: {', '.join(sorted(ended))}"
         if self.watch_lag() > BOUND_SECONDS:
             return f"the watch has not delivered a change for {self.watch_lag():.0f} s"
         return None

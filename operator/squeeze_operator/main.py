@@ -9,7 +9,6 @@ from collections.abc import Coroutine, Iterator
 from http.server import ThreadingHTTPServer
 from typing import Any
 
-import kopf
 from kubernetes.client import Configuration
 from prometheus_client import start_http_server
 
@@ -50,6 +49,8 @@ async def run(
         health.busy_since = lambda: [worker.busy_since for worker in workers]
         health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
 
+        watches = watch.Watches(configuration, settings.namespaces, audit, queue.add)
+
         async def models() -> list[Json]:
             scopes = settings.namespaces or (None,)
             found = [model for scope in scopes for model in await api.list(names.MODELS, scope)]
@@ -59,10 +60,18 @@ async def run(
         parts: dict[str, Coroutine[Any, Any, None]] = {
             f"worker {number}": worker.run() for number, worker in enumerate(workers)
         }
-        parts["audit"] = run_audit(audit, models, queue.add, settings.audit_seconds)
+
+        async def unwatched() -> bool:
+            scope = next(iter(settings.namespaces), None)
+            return any([await api.serves(resource, scope) for resource in watches.unwatched()])
+
+        parts["audit"] = run_audit(
+            audit, models, queue.add, unwatched, watches.restart, settings.audit_seconds
+        )
         parts["heartbeat"] = _beat(health)
+        parts["stopper"] = watches.halt_on(stop)
         with closing_pages(settings, health):
-            await _supervise(parts, _kopf(settings, configuration, audit, queue, stop), stop, health)
+            await _supervise(parts, watches, stop, health)
 
 
 @contextlib.contextmanager
@@ -77,22 +86,9 @@ def closing_pages(settings: Settings, health: Health) -> Iterator[ThreadingHTTPS
         server.server_close()
 
 
-async def _kopf(
-    settings: Settings, configuration: Configuration, audit: WatchAudit, queue: WorkQueue, stop: asyncio.Event
-) -> None:
-    await kopf.operator(
-        registry=watch.registry(configuration, audit, queue.add),
-        settings=watch.settings(),
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-        standalone=True,
-        stop_flag=stop,
-    )
-
-
 async def _supervise(
     parts: dict[str, Coroutine[Any, Any, None]],
-    watcher: Coroutine[Any, Any, None],
+    watches: watch.Watches,
     stop: asyncio.Event,
     health: Health,
 ) -> None:
@@ -100,12 +96,9 @@ async def _supervise(
     tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     # kopf cancels every task that was started after it, so it comes last, when all of ours exist.
     await asyncio.sleep(0)
-    watching = asyncio.create_task(watcher, name="watcher")
+    watching = asyncio.create_task(watches.run(stop), name="watcher")
     try:
         done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
-        # kopf sees the signals first and ends by itself; that is a stop, not a death.
-        if watching in done and watching.exception() is None:
-            stop.set()
         if not stop.is_set():
             health.dead = [task.get_name() for task in done]
             for task in done:
@@ -113,6 +106,7 @@ async def _supervise(
             raise OperatorError(f"{', '.join(health.dead)} died")
     finally:
         stop.set()
+        watches.halt()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, watching, return_exceptions=True)
@@ -120,7 +114,7 @@ async def _supervise(
 
 async def _beat(health: Health) -> None:
     while True:
-        health.beat()
+        health.beat(watch.running_watchers())
         await asyncio.sleep(1)
 
 

@@ -5,9 +5,11 @@ loop. There are only `on.event` handlers, so kopf adds no finalizer and no annot
 InferenceService would travel into the pod template and roll every pod.
 """
 
+import asyncio
 import datetime
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import kopf
@@ -19,11 +21,12 @@ from squeeze_operator.audit import WatchAudit
 from squeeze_operator.names import Key, Resource
 
 OWNED = (names.INFERENCE_SERVICES, names.DISRUPTION_BUDGETS, names.DEPLOYMENTS, names.PODS)
+log = logging.getLogger(__name__)
 _LOGIN_SECONDS = 300
 """A ServiceAccount's token is read again this often; the kubelet renews it long before it expires."""
 
 
-def settings() -> kopf.OperatorSettings:
+def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
     """Watches that cannot stall for long, and no writes of kopf's own."""
     chosen = kopf.OperatorSettings()
     chosen.peering.standalone = True
@@ -36,6 +39,9 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.inactivity_timeout = 90
     chosen.networking.request_timeout = 30
     chosen.networking.trust_env = False
+    # A list of namespaces or CRDs needs rights in the whole cluster, which an operator of some namespaces
+    # does not have; the audit finds a kind that arrives later.
+    chosen.scanning.disabled = bool(namespaces)
     # Without this the memory of the operator would grow with every pod of the cluster.
     for resource in OWNED:
         chosen.watching.label_selectors[_selector(resource)] = names.MODEL_LABEL
@@ -59,9 +65,9 @@ def registry(
         audit.delivered(str(metadata["uid"]), str(metadata["resourceVersion"]), gone)
         enqueue(Key(str(metadata["namespace"]), str(metadata["name"])))
 
-    kopf.on.event(_selector(names.MODELS), registry=handlers, id="models")(on_model)
+    kopf.on.event(*_selector(names.MODELS), registry=handlers, id="models")(on_model)
     for resource in OWNED:
-        kopf.on.event(_selector(resource), registry=handlers, id=resource.plural)(
+        kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
             _on_child(resource, enqueue)
         )
     return handlers
@@ -80,6 +86,84 @@ def connection(configuration: Configuration) -> kopf.ConnectionInfo:
         private_key_path=configuration.key_file,
         trust_env=False,
         expiration=datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=_LOGIN_SECONDS),
+    )
+
+
+class Watches:
+    """Runs kopf, and runs it anew where it does not watch a kind that the API server serves.
+
+    kopf misses a kind whose CRD is announced before discovery lists it, and goes on without a watcher that
+    has died of an error.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        namespaces: Sequence[str],
+        audit: WatchAudit,
+        enqueue: Callable[[Key], None],
+    ) -> None:
+        self._configuration = configuration
+        self._namespaces = namespaces
+        self._audit = audit
+        self._enqueue = enqueue
+        self._halt = asyncio.Event()
+        self._again = False
+        self._started_at = time.monotonic()
+        self._patience_seconds = 20.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watches until `stop`, or until kopf has seen a signal, which sets `stop`."""
+        while not stop.is_set():
+            self._halt, self._again = asyncio.Event(), False
+            self._started_at = time.monotonic()
+            await kopf.operator(
+                registry=registry(self._configuration, self._audit, self._enqueue),
+                settings=settings(self._namespaces),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                standalone=True,
+                stop_flag=self._halt,
+            )
+            if not self._again:
+                stop.set()
+
+    async def halt_on(self, stop: asyncio.Event) -> None:
+        """Ends kopf once `stop` is set."""
+        await stop.wait()
+        self.halt()
+
+    def halt(self) -> None:
+        """Ends kopf."""
+        self._halt.set()
+
+    def restart(self) -> None:
+        """Lets kopf list and watch everything anew."""
+        log.warning("starting the watches anew")
+        # A cluster in which kopf takes long to start must not see it started over and over.
+        self._patience_seconds = min(600.0, 2 * self._patience_seconds)
+        self._again = True
+        self.halt()
+
+    def unwatched(self) -> list[Resource]:
+        """The kinds for which no watcher is alive, once kopf has had time to start them."""
+        if time.monotonic() - self._started_at < self._patience_seconds:
+            return []
+        alive = running_watchers()
+        return [
+            resource
+            for resource in (names.MODELS, *OWNED)
+            if not any(name.startswith(f"watcher for {resource.plural}.{resource.version}") for name in alive)
+        ]
+
+
+def running_watchers() -> frozenset[str]:
+    """The names of kopf's watchers that are alive, such as "watcher for pods.v1@None".
+
+    kopf goes on without a watcher that has died of an error, so the health pages count them.
+    """
+    return frozenset(
+        task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("watcher for ")
     )
 
 
@@ -104,5 +188,5 @@ def _count(resource: Resource) -> None:
     metrics.LAST_WATCH_EVENT.labels(resource.kind).set_to_current_time()
 
 
-def _selector(resource: Resource) -> Any:
+def _selector(resource: Resource) -> tuple[str, str, str]:
     return (resource.group, resource.version, resource.plural)

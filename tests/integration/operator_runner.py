@@ -46,11 +46,14 @@ def grant(plane: ControlPlane) -> Path:
 
 
 class RunningOperator:
-    """The operator in a thread with an event loop of its own, as `squeeze-operator` runs it."""
+    """The operator in a thread with an event loop of its own, as `squeeze-operator` runs it.
+
+    Resync and audit are slow by default, so that what a test sees came through the watches.
+    """
 
     def __init__(self, kubeconfig: Path, **overrides: Any) -> None:
         options = Options(predictor_image="registry.example/predictor:1", allow_cpu_fallback=True)
-        values: dict[str, Any] = {"resync_seconds": 4.0, "audit_seconds": 2.0} | overrides
+        values: dict[str, Any] = {"resync_seconds": 300.0, "audit_seconds": 60.0} | overrides
         self.settings = Settings(options, health_port=0, **values)
         self.health = Health()
         self.served: Served | None = None

@@ -17,9 +17,9 @@ def kserve_plane(control_plane: ControlPlane) -> ControlPlane:
 
 
 @pytest.fixture
-def operator(kserve_plane: ControlPlane) -> Iterator[RunningOperator]:
-    """A running operator."""
-    running = RunningOperator(kserve_plane.folder / "operator.kubeconfig")
+def operator(kserve_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[RunningOperator]:
+    """A running operator; an indirect parameter holds settings of the test's own."""
+    running = RunningOperator(kserve_plane.folder / "operator.kubeconfig", **getattr(request, "param", {}))
     running.start()
     yield running
     running.stop()

@@ -95,6 +95,7 @@ def test_a_field_that_is_no_longer_wanted_goes(model: Make) -> None:
     eventually(plain, "neither GPU nor nodeSelector is left")
 
 
+@pytest.mark.parametrize("operator", [{"resync_seconds": 1.0, "audit_seconds": 1.0}], indirect=True)
 def test_a_converged_model_costs_no_write(operator: Any, model: Make) -> None:
     digits = model()
     digits.create(resources={"requests": {"cpu": "1000m"}, "limits": {"memory": "2048Mi"}})
@@ -153,7 +154,7 @@ def test_a_foreign_inference_service_is_never_touched(model: Make) -> None:
     assert "rename this model" in stalled["message"]
     assert digits.kserve.service()["metadata"] == foreign["metadata"]
     digits.kube.delete(digits.kserve.service_path)
-    digits.wait("Stalled", "False")
+    digits.wait("Stalled", "False", timeout=40)
     assert digits.kserve.service()["metadata"]["uid"] != foreign["metadata"]["uid"]
 
 

@@ -9,6 +9,7 @@ from squeeze_operator.audit import BOUND_SECONDS, WatchAudit
 from squeeze_operator.health import (
     LOOP_BOUND_SECONDS,
     READY_BOUND_SECONDS,
+    WATCHER_BOUND_SECONDS,
     WORKER_BOUND_SECONDS,
     Health,
     serve,
@@ -70,6 +71,18 @@ def test_a_stuck_worker_is_noticed(health: Health, clock: Clock, after: float, a
     clock.now += after
     health.beat()
     assert (health.not_alive() is None) is alive
+
+
+@pytest.mark.parametrize(("over", "alive"), [(0, True), (1, False)])
+def test_a_watcher_that_has_died_is_named(health: Health, clock: Clock, over: float, alive: bool) -> None:
+    both = frozenset({"watcher for pods", "watcher for models"})
+    health.beat(both)
+    health.beat(frozenset({"watcher for models"}))
+    clock.now += WATCHER_BOUND_SECONDS + over
+    health.beat(frozenset({"watcher for models"}))
+    assert health.not_alive() == (None if alive else "ended: watcher for pods")
+    health.beat(both)
+    assert health.not_alive() is None, "a watcher that is back is well"
 
 
 def test_an_api_server_that_is_away_takes_readiness_not_life(health: Health, clock: Clock) -> None:
