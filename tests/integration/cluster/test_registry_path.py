@@ -32,8 +32,14 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target.write_bytes(program.read_bytes())
 
 
+@pytest.fixture(scope="module")
+def registry_program() -> Path:
+    """The registry's program, from the real cache."""
+    return gobuild.build("registry")
+
+
 @pytest.fixture
-def public_registry(tmp_path: Path) -> Iterator[str]:
+def public_registry(registry_program: Path, tmp_path: Path) -> Iterator[str]:
     """A registry with one image in it, under the path that the public one would have."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,7 +48,7 @@ def public_registry(tmp_path: Path) -> Iterator[str]:
     storage = f"{{filesystem: {{rootdirectory: {tmp_path / 'data'}}}}}"
     config.write_text(f"version: 0.1\nstorage: {storage}\nhttp: {{addr: {host}}}\n")
     process = subprocess.Popen(
-        [gobuild.build("registry"), "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [registry_program, "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         waiting.until(lambda: _asked_anew(host), 20, "the registry does not answer")
