@@ -245,13 +245,18 @@ class ControlPlane:
 
 
 def _served(kube: Kube, crd: dict[str, Any]) -> bool:
-    """Whether discovery lists the resource: asking for the CRD itself would fetch up to 2 MB each time."""
-    spec = crd["spec"]
-    versions = [version["name"] for version in spec["versions"] if version["served"]]
-    lists = [kube.get(f"/apis/{spec['group']}/{version}") or {} for version in versions]
-    return all(
-        any(r["name"] == spec["names"]["plural"] for r in found.get("resources", [])) for found in lists
-    )
+    """Whether discovery lists the resource and its storage answers.
+
+    Asking for the CRD itself would fetch up to 2 MB each time.
+    """
+    group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
+    for version in (version["name"] for version in crd["spec"]["versions"] if version["served"]):
+        path = f"/apis/{group}/{version}"
+        listed = (kube.get(path) or {}).get("resources", [])
+        answers = kube.http.get(f"{path}/{plural}", params={"limit": "1"}).is_success
+        if not answers or plural not in [resource["name"] for resource in listed]:
+            return False
+    return True
 
 
 def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
