@@ -52,7 +52,7 @@ class Recipe:
     """
 
     seed: int = 0
-    epochs: int = 40
+    epochs: int = 64
     batch: int = 16
     learning_rate: float = 4e-4
     warmup: int = 40
