@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from e2e.models import Namespace
+from e2e.models import Namespace, wait_for
 from e2e.storage import ObjectStore, claim_with_file
 from squeeze_cluster import kubectl, showcase
 from squeeze_cluster.settings import Settings
@@ -87,9 +87,18 @@ def test_replicas_follow_the_model(namespace: Namespace, replicas: int) -> None:
         "scaled", {"weights": {"uri": "builtin://digits"}, "resources": SMALL, "scaling": scaling}
     )
     namespace.wait_ready("scaled")
-    ready = [pod for pod in namespace.pods("scaled") if _ready(pod)]
-    assert len(ready) == replicas
-    assert namespace.model("scaled")["status"]["readyReplicas"] == replicas
+    # Ready means that the spec's replicas answer; the autoscaler then brings up the rest of them.
+    wait_for(
+        lambda: _counts(namespace, "scaled") == (replicas, replicas),
+        90,
+        lambda: str(_counts(namespace, "scaled")),
+    )
+
+
+def _counts(namespace: Namespace, name: str) -> tuple[int, int]:
+    """Ready pods, as the kubelets and as the model's status tell."""
+    pods = sum(_ready(pod) for pod in namespace.pods(name))
+    return pods, namespace.model(name)["status"]["readyReplicas"]
 
 
 def _ready(pod: kubectl.Object) -> bool:
