@@ -10,7 +10,6 @@ import ipaddress
 import json
 
 from squeeze_cluster import engine, kubectl, shell
-from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.settings import KIND_NETWORK
 
 _CONFLIST = "/etc/cni/net.d/10-squeezeserve.conflist"
@@ -47,7 +46,7 @@ def bridge() -> str:
 def connect_pods() -> None:
     """Give every node its pod network and the routes to the others (lost when a node restarts)."""
     nodes = kubectl.items("nodes")
-    ranges = {node["metadata"]["name"]: (node["spec"]["podCIDR"], _internal_ip(node)) for node in nodes}
+    ranges = {node["metadata"]["name"]: (node["spec"]["podCIDR"], _address(node)) for node in nodes}
     for name, (cidr, _) in ranges.items():
         commands = [f"cat > {_CONFLIST}.new && mv {_CONFLIST}.new {_CONFLIST}"]
         commands += [
@@ -78,8 +77,7 @@ def _cluster_range(cidr: str) -> str:
     return str(ipaddress.ip_network(cidr).supernet(new_prefix=16))
 
 
-def _internal_ip(node: kubectl.Object) -> str:
-    for address in node["status"]["addresses"]:
-        if address["type"] == "InternalIP":
-            return str(address["address"])
-    raise ClusterError(f"node {node['metadata']['name']} has no InternalIP: make down, then make up")
+def _address(node: kubectl.Object) -> str:
+    """The node's address now: its status still tells the old one for a while after a restart."""
+    template = f'{{{{(index .NetworkSettings.Networks "{KIND_NETWORK}").IPAddress}}}}'
+    return shell.run("docker", "inspect", "--format", template, node["metadata"]["name"]).strip()
