@@ -14,6 +14,8 @@ from squeeze_cluster.settings import CLUSTER_NAME, KIND_NETWORK, REGISTRY_NAME, 
 GPU_LABEL = "squeezeserve.io/gpu"
 GPU_RESOURCE = "nvidia.com/gpu"
 SIMULATED_GPUS = "2"
+REVIVAL_SECONDS = 120
+"""How long the API server may take after its node was started anew; giving up costs the user's models."""
 _CONTAINERD = 'plugins."io.containerd.grpc.v1.cri"'
 _STAND_IN = "/usr/local/sbin/runc-nosysres"
 _HOSTS_TOML = f"""\
@@ -25,7 +27,7 @@ Config = dict[str, Any]
 
 
 def ensure(node_image: str, settings: Settings) -> str:
-    """Have a cluster whose API server answers; returns "kept", "restarted", "created" or "created anew"."""
+    """Have a cluster whose API server answers; returns "kept", "created" or "created anew"."""
     found = nodes()
     how = "created"
     if found:
@@ -104,12 +106,9 @@ def _revive(found: list[str]) -> bool:
     expected = len(yaml.safe_load((paths.REPO / "kind-config.yaml").read_text())["nodes"])
     if len(found) != expected or not paths.KUBECONFIG.exists():
         return False
-    stopped = shell.run("docker", "ps", "--filter", "status=running", "--format", "{{.Names}}").split()
-    to_start = [name for name in found if name not in stopped]
-    if to_start:
-        shell.run("docker", "start", *to_start)
+    shell.run("docker", "start", *found)
     try:
-        waiting.until(kubectl.reachable, 90 if to_start else 20, "the API server does not answer")
+        waiting.until(kubectl.reachable, REVIVAL_SECONDS, "the API server does not answer")
     except ClusterError:
         return False
     return len(kubectl.items("nodes")) == expected
