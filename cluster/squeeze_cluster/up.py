@@ -38,7 +38,6 @@ def up(settings: Settings, stages: Stages) -> None:
     with stages.stage("Images"):
         node, pushed = _images(settings, stages)
     with stages.stage("Cluster"):
-        network.ensure_network()
         stages.say(f"kind cluster {kind.ensure(node, settings)}")
         kind.finish_nodes()
     with stages.stage("Add-ons"):
@@ -70,7 +69,6 @@ def _images(settings: Settings, stages: Stages) -> tuple[str, dict[str, str]]:
     with stages.stage("Registry"):
         network.ensure_network()
         registry.ensure(settings)
-    images.ensure(images.base(), settings)
     for image in catalogue.addons():
         with stages.stage(image.reference):
             how = images.ensure(image, settings)

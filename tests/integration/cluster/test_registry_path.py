@@ -116,6 +116,22 @@ def test_a_program_comes_out_of_a_public_image(public_registry: str, monkeypatch
     assert found.read_bytes() == content
 
 
+@pytest.mark.usefixtures("empty_cache")
+def test_what_an_image_stands_on_is_made_first() -> None:
+    below = images.from_binary("pause", PUBLIC, at="/")
+    above = Image("squeezeserve-test/above:1", lambda: "key", lambda name: _on(PUBLIC, name), False, below)
+    try:
+        assert images.ensure(above, Settings(airgap=True)) == "built"
+    finally:
+        _forget(above.reference)
+
+
+def _on(base: str, name: str) -> None:
+    shell.run(
+        "docker", "build", "--quiet", "-t", name, "-", stdin=f"FROM {base}\n", env={"DOCKER_BUILDKIT": "0"}
+    )
+
+
 def _must_not_be_built() -> Image:
     def build(reference: str) -> None:
         raise AssertionError(f"{reference} was built although a registry has it")
