@@ -39,12 +39,15 @@ def addons() -> list[Image]:
     ]
 
 
-def product(name: str) -> Image:
-    """An image of this project, "predictor" or "operator", tagged by what it is made from."""
+def product(name: str, **arguments: str) -> Image:
+    """An image of this project, "predictor" or "operator", tagged by what it is made from.
+
+    `arguments` are the Dockerfile's own, such as TORCH="cpu" for a predictor with PyTorch in it.
+    """
     lock = paths.REPO / "requirements" / f"{name}.lock"
     key = partial(key_of_files, paths.REPO, [lock, *source_files(paths.REPO / name)])
     context = partial(_product_context, name)
-    image = images.from_dockerfile("", paths.IMAGES / name, context, key, public=False)
+    image = images.from_dockerfile("", paths.IMAGES / name, context, key, public=False, arguments=arguments)
     return replace(image, reference=f"squeezeserve/{name}:{image.key()}")
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from squeeze_cluster import engine, gobuild, paths, shell, sources
 from squeeze_cluster.hashing import key_of, key_of_files, source_files
@@ -90,8 +91,13 @@ def from_dockerfile(
     key: Callable[[], str],
     *,
     public: bool = True,
+    arguments: Mapping[str, str] = MappingProxyType({}),
 ) -> Image:
-    """An image on Debian's base, from images/<name>/; `context` fills a new folder with what it copies."""
+    """An image on Debian's base, from images/<name>/; `context` fills a new folder with what it copies.
+
+    `arguments` are the Dockerfile's own.
+    """
+    options = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
 
     def build(reference: str) -> None:
         with tempfile.TemporaryDirectory(dir=paths.cache_dir("build")) as name:
@@ -99,11 +105,11 @@ def from_dockerfile(
             shutil.copytree(folder, work, dirs_exist_ok=True)
             shutil.copy(paths.CA_BUNDLE, work / "ca-certificates.crt")
             context(work)
-            command = ("docker", "build", "--quiet", "--network", "host", "-t", reference, str(work))
-            shell.run(*command, env={"DOCKER_BUILDKIT": "0"})
+            command = ("docker", "build", "--quiet", "--network", "host", *options, "-t", reference)
+            shell.run(*command, work, env={"DOCKER_BUILDKIT": "0"})
 
     def full_key() -> str:
-        return key_of(key_of_files(folder, source_files(folder)), key())
+        return key_of(key_of_files(folder, source_files(folder)), key(), *options)
 
     return Image(reference, full_key, build, public, base())
 

@@ -1,6 +1,6 @@
 """Copies PyTorch from Debian's packages into a root folder: only what importing and inferring need.
 
-Runs in a build stage in which python3-torch and python3-torchvision are installed. Takes the Python trees
+Runs in a build stage in which python3-torch is installed. Takes the Python trees
 without tests, headers and programs, and of the system only the shared libraries that those trees load and
 that the final image does not already have. Writes each source package's dpkg record and licence too, so
 that a scanner still sees what is inside. Must not run in the final image.
@@ -13,16 +13,13 @@ import sys
 from pathlib import Path
 
 DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
-# sympy and mpmath: registering torchvision's operators imports them. torchgen: torch imports its model.
-TREES = ("torch", "torchvision", "torchgen", "functorch", "sympy", "mpmath")
-# video_reader decodes films, with FFmpeg and its codecs.
+# torchgen: torch imports its model.
+TREES = ("torch", "torchgen", "functorch")
 LEFT_OUT = re.compile(
     r"/(tests?|benchmarks|include|__pycache__)(/|$)"
     r"|^torch/bin/(?!torch_shm_manager$)"
     r"|^torch/(utils/benchmark|utils/model_dump|_inductor/codegen|_inductor/kernel)(/|$)"
     r"|^torch/testing/_internal/(?!(__init__|logging_tensor)\.py$)"
-    r"|^torchvision/video_reader\.[^/]*$"
-    r"|^torchvision/prototype(/|$)"
     r"|\.(pyi|h|hpp|cuh|cpp|a|cmake|js|html|yaml)$"
 )
 # Debian links PyTorch to the Z3 prover (28 MB) and uses no symbol of it. The library is linked to be bound

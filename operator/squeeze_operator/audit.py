@@ -48,7 +48,7 @@ class WatchAudit:
             versions[uid] = version
             if self._seen.get(uid) != version:
                 owed[uid] = self._owed.get(uid, now)
-                keys.append(Key(str(metadata["namespace"]), str(metadata["name"])))
+                keys.append(_key(item))
         self._owed = owed
         self._seen = {uid: version for uid, version in self._seen.items() if uid in versions}
         self.synced_at = now
@@ -66,26 +66,35 @@ async def run_audit(
     list_models: Callable[[], Awaitable[list[dict[str, Any]]]],
     enqueue: Callable[[Key], None],
     unwatched: Callable[[], Awaitable[bool]],
+    kserve_served: Callable[[], Awaitable[bool]],
     restart_watches: Callable[[], None],
     interval_seconds: float,
 ) -> None:
     """Audits for ever; an API server that does not answer is no fault of the watch.
 
-    A kind that is served and not watched in two audits in a row starts the watches anew.
+    A kind that is served and not watched in two audits in a row starts the watches anew. Where KServe has
+    arrived since the last audit, every model is looked at, whether or not kopf has noticed the new kind.
     """
-    suspect = False
+    suspect, installed = False, True
     while True:
         pause = min(interval_seconds, RETRY_SECONDS)
         try:
-            for key in audit.compare(await list_models()):
+            listed = await list_models()
+            owed = audit.compare(listed)
+            was_installed, installed = installed, await kserve_served()
+            for key in map(_key, listed) if installed and not was_installed else owed:
                 enqueue(key)
             missing = await unwatched()
             if missing and suspect:
                 restart_watches()
             suspect = missing and not suspect
-            pause = pause if missing else interval_seconds
+            pause = pause if missing or not installed else interval_seconds
         except KindMissing:
             log.error("the SqueezeModel CRD is not installed; waiting for it")
         except ApiError as error:
             log.warning("audit: %s", error)
         await asyncio.sleep(pause)
+
+
+def _key(model: Mapping[str, Any]) -> Key:
+    return Key(str(model["metadata"]["namespace"]), str(model["metadata"]["name"]))

@@ -61,12 +61,16 @@ async def run(
             f"worker {number}": worker.run() for number, worker in enumerate(workers)
         }
 
+        scope = next(iter(settings.namespaces), None)
+
         async def unwatched() -> bool:
-            scope = next(iter(settings.namespaces), None)
             return any([await api.serves(resource, scope) for resource in watches.unwatched()])
 
+        async def kserve_served() -> bool:
+            return await api.serves(names.INFERENCE_SERVICES, scope)
+
         parts["audit"] = run_audit(
-            audit, models, queue.add, unwatched, watches.restart, settings.audit_seconds
+            audit, models, queue.add, unwatched, kserve_served, watches.restart, settings.audit_seconds
         )
         parts["heartbeat"] = _beat(health)
         parts["stopper"] = watches.halt_on(stop)

@@ -22,6 +22,7 @@ _ADVICE = {
         "install the GPU driver and device plugin on the node, place the model on a node with a GPU, "
         "or set spec.accelerator.gpus to 0"
     ),
+    Reason.ENGINE_FAILED: "save the artifact again if its golden.safetensors is not its own",
 }
 
 Json = Mapping[str, Any]

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch", "The weights file differs from spec.weights.sha256."
     CONFIG_INVALID = "ConfigInvalid", "The predictor refused its configuration."
     NO_CUDA_DEVICE = "NoCudaDevice", "A replica got its GPU resource but found no CUDA device."
+    ENGINE_FAILED = "EngineFailed", "No engine of the predictor's image computes this network."
     OUT_OF_MEMORY = "OutOfMemory", "A replica exceeded its memory limit and was killed."
     CRASH_LOOP = "CrashLoop", "A replica ends again and again for another reason."
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded", "New replicas did not become ready in time."
@@ -64,6 +65,7 @@ PREDICTOR_REASONS = frozenset(
         Reason.DIGEST_MISMATCH,
         Reason.CONFIG_INVALID,
         Reason.NO_CUDA_DEVICE,
+        Reason.ENGINE_FAILED,
     }
 )
 """The reasons that the predictor itself writes into its termination message, as "<Reason>: <sentence>"."""

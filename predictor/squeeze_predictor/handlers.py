@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -12,16 +14,6 @@ from squeeze_predictor.admission import CLIENT_CLOSED
 from squeeze_predictor.errors import ApiError, bad_request, shown
 from squeeze_predictor.routes.context import json_response
 from squeeze_predictor.sdk import InvalidInput, ModelNotFound, ModelNotReady
-
-
-def install(app: FastAPI) -> None:
-    """Register the handlers; what none of them takes is the guard's."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(HTTPException, _routing_error)
-    app.add_exception_handler(ClientDisconnect, _client_left)
-    app.add_exception_handler(InvalidInput, _sdk_error)
-    app.add_exception_handler(ModelNotFound, _sdk_error)
-    app.add_exception_handler(ModelNotReady, _sdk_error)
 
 
 def respond(error: ApiError) -> Response:
@@ -67,3 +59,14 @@ async def _sdk_error(_: Request, error: Exception) -> Response:
     if isinstance(error, ModelNotReady):
         return respond(ApiError(503, "NotReady", "the model is not ready", headers={"Retry-After": "1"}))
     return respond(bad_request("RequestInvalid", "the request does not follow the protocol"))
+
+
+# What none of them takes is the guard's.
+HANDLERS: Mapping[Any, Any] = {
+    ApiError: _api_error,
+    HTTPException: _routing_error,
+    ClientDisconnect: _client_left,
+    InvalidInput: _sdk_error,
+    ModelNotFound: _sdk_error,
+    ModelNotReady: _sdk_error,
+}

@@ -46,6 +46,11 @@ MODEL_INFO = Gauge(
     ["model", "architecture", "engine", "device", "digest"],
 )
 
+PASSED_OVER = Gauge(
+    "squeeze_engines_passed_over",
+    "Engines that came first and could not be used; the log and the model's metadata say why.",
+)
+
 # Known from the start, so that a rate over the first refusal is right.
 for _stage in ("queue", "decode", "infer"):
     STAGE_SECONDS.labels(stage=_stage)

@@ -7,16 +7,17 @@ of HTTP beyond raising the errors that the server answers with.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from squeezenet import artifact as artifacts
 from squeezenet import classify, preprocess
-from squeezenet.engine import Engine, TorchEngine
+from squeezenet.engines import select
+from squeezenet.engines.base import Engine
 from squeezenet.errors import DeviceError, PictureError, SqueezeNetError
 from squeezenet.pictures import Limits
 
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
 
-# Bounds the activations of one pass: squeezenet1_0 needs about 20 MB a picture.
-INFER_CHUNK = 16
 TOO_LARGE_REASONS = frozenset({"PictureTooLarge", "PictureTooManyPixels"})
 # What a CUDA context says once it is beyond use; every later call fails alike.
 STICKY_CUDA = ("CUDA error", "device-side assert", "CUDNN_STATUS_EXECUTION_FAILED", "launch failure")
@@ -54,8 +53,8 @@ class Network:
     limits: Limits
     max_batch: int
     default_top_k: int
+    passed_over: tuple[str, ...] = ()
     broken: str | None = None
-    _busy: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def num_classes(self) -> int:
@@ -81,6 +80,7 @@ class Network:
             "engine": self.engine.name,
             "device": self.engine.device,
             "requested_device": self.requested_device,
+            "passed_over": list(self.passed_over),
         }
 
     def top_k(self, asked: int | None) -> int:
@@ -95,13 +95,13 @@ class Network:
         """Predictions for each picture, best class first. Raises ApiError naming the picture at fault."""
         self.check_batch(len(pictures))
         with metrics.stage("decode"):
-            batch = np.stack([self._preprocess(picture) for picture in pictures])
-        return self._classify(batch, top_k)
+            pixels = np.stack([self._pixels(picture) for picture in pictures])
+        return self._answer(self._infer(self.engine.classify_pixels, pixels), top_k)
 
     def classify_tensor(self, batch: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
         """Predictions for a preprocessed batch [N, 3, crop, crop], float32 and finite."""
         self.check_batch(len(batch))
-        return self._classify(batch, top_k)
+        return self._answer(self._infer(self.engine.classify_tensors, batch), top_k)
 
     def check_batch(self, count: int, field: str | None = None) -> None:
         """Raises ApiError 400 for an empty batch or one above the limit."""
@@ -114,35 +114,26 @@ class Network:
                 field,
             )
 
-    def warm_up(self) -> None:
-        """Two passes, so that the first request does not pay for lazy initialisation."""
-        blank = np.zeros((1, 3, self.crop, self.crop), dtype=np.float32)
-        for _ in range(2):
-            self.engine.infer(blank)
-
-    def _preprocess(self, picture: Picture) -> FloatArray:
+    def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
         try:
-            return preprocess.preprocess(picture.data, self.artifact.config.input, self.limits)
+            return preprocess.to_pixels(
+                preprocess.decode(picture.data, self.limits), self.artifact.config.input
+            )
         except PictureError as error:
             too_large = error.reason in TOO_LARGE_REASONS
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
             raise ApiError(status, error.reason, error.message, field=picture.field) from None
 
-    def _classify(self, batch: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
-        answers: list[list[classify.Prediction]] = []
-        for start in range(0, len(batch), INFER_CHUNK):
-            logits = self._infer(batch[start : start + INFER_CHUNK])
-            if not np.isfinite(logits).all():
-                raise bad_request("TensorInvalid", "the network's output is not finite: scale the input")
-            answers += [classify.top_k(row, self.artifact.labels, top_k) for row in logits]
-        metrics.PICTURES.inc(len(batch))
-        return answers
+    def _answer(self, logits: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
+        if not np.isfinite(logits).all():
+            raise bad_request("TensorInvalid", "the network's output is not finite: scale the input")
+        metrics.PICTURES.inc(len(logits))
+        return [classify.top_k(row, self.artifact.labels, top_k) for row in logits]
 
-    def _infer(self, batch: FloatArray) -> FloatArray:
-        # One pass at a time, with all threads: two at once would fight for the same cores.
-        with self._busy, metrics.stage("infer"):
+    def _infer(self, infer: Callable[[NDArray[Any]], FloatArray], batch: NDArray[Any]) -> FloatArray:
+        with metrics.stage("infer"):
             try:
-                return self.engine.infer(batch)
+                return infer(batch)
             except Exception as error:
                 raise self._engine_failure(error) from error
 
@@ -161,40 +152,41 @@ class Network:
 
 
 def load(settings: Settings, threads: int) -> Network:
-    """A network that is ready to answer: weights checked, engine built and warmed up.
+    """A network that is ready to answer: weights checked, engine built and proved.
 
     Raises:
-        StartError: WeightsNotFound, WeightsInvalid, DigestMismatch, ConfigInvalid or NoCudaDevice.
+        StartError: WeightsNotFound, WeightsInvalid, DigestMismatch, ConfigInvalid, NoCudaDevice or
+            EngineFailed.
     """
     try:
         artifact = artifacts.load(
             settings.weights, sha256=settings.sha256, architecture=settings.architecture
         )
-        network = Network(
-            artifact=artifact,
-            engine=_engine(artifact, settings, threads),
-            weights=settings.weights,
-            requested_device=settings.device,
-            limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels),
-            max_batch=settings.max_batch,
-            default_top_k=settings.top_k,
-        )
-        network.warm_up()
+        chosen = select.start(artifact, _wish(settings, threads))
     except SqueezeNetError as error:
         code = EXIT_NO_CUDA if isinstance(error, DeviceError) else EXIT_CONFIG
         raise StartError(error.reason, error.message, code) from error
+    network = Network(
+        artifact=artifact,
+        engine=chosen.engine,
+        weights=settings.weights,
+        requested_device=settings.device,
+        limits=Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels),
+        max_batch=settings.max_batch,
+        default_top_k=settings.top_k,
+        passed_over=chosen.passed_over,
+    )
+    if network.fell_back:
+        log.warning("no CUDA device: the CPU answers, as --cpu-fallback allows; expect less throughput")
     return network
 
 
-def _engine(artifact: artifacts.Artifact, settings: Settings, threads: int) -> Engine:
-    """The engine for the device asked for. Raises DeviceError where there is none and no fallback."""
-    if settings.device == "cpu":
-        return TorchEngine(artifact, "cpu", threads)
-    try:
-        return TorchEngine(artifact, "cuda", threads)
-    except DeviceError:
-        if settings.device == "cuda" and not settings.cpu_fallback:
-            raise
-    if settings.device == "cuda":
-        log.warning("no CUDA device: the CPU answers, as --cpu-fallback allows; expect less throughput")
-    return TorchEngine(artifact, "cpu", threads)
+def _wish(settings: Settings, threads: int) -> select.Wish:
+    # The parser has checked both against their choices.
+    return select.Wish(
+        engine=cast(select.Name, settings.engine),
+        device=cast(Literal["auto", "cpu", "cuda"], settings.device),
+        cpu_fallback=settings.cpu_fallback,
+        threads=threads,
+        streams=settings.streams or threads,
+    )

@@ -1,10 +1,10 @@
 """The parts of the KServe SDK this server is built on, imported without what it never uses.
 
-`import kserve` also brings pandas (data frames as tensors), the Kubernetes client and a class for every
-resource of the control plane, and, through httpx, a terminal renderer: more than half of its import time, and
-a server has to be ready soon after its pod starts. Placeholders stand in for them while the SDK is imported
-and are taken away again afterwards, so a later `import pandas` finds the real one. The SDK also parses
-`sys.argv` on import; it gets none of ours.
+`import kserve` also brings pandas (data frames as tensors), the Kubernetes client, a class for every resource
+of the control plane, the SDK's own server (FastAPI) and its clients (httpx, gRPC, CloudEvents): nearly all of
+its import time, and a server has to be ready soon after its pod starts. Placeholders stand in for them while
+the SDK is imported and are taken away again afterwards, so a later `import pandas` finds the real one. The
+SDK also parses `sys.argv` on import; it gets none of ours.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 # With their submodules. None of the SDK's code behind our routes calls into them.
-UNUSED = ("pandas", "kserve.api", "kserve.api_client", "kserve.configuration", "kserve.models")
-# httpx does without its command line where this cannot be imported.
-ABSENT = "httpx._main"
+UNUSED = (
+    *("pandas", "cloudevents", "fastapi", "grpc", "httpx", "psutil", "pydantic"),
+    *("kserve.api", "kserve.api_client", "kserve.configuration", "kserve.models"),
+    *("kserve.inference_client", "kserve.model_server", "kserve.protocol.rest"),
+    "kserve.utils.inference_client_factory",
+)
 
 
 class _Unused:
@@ -51,8 +54,6 @@ def _is_unused(name: str) -> bool:
 @contextmanager
 def _without_unused() -> Iterator[None]:
     finder, argv, known = _Placeholders(), sys.argv, set(sys.modules)
-    if ABSENT not in known:
-        sys.modules[ABSENT] = None  # type: ignore[assignment]
     sys.argv = argv[:1]
     sys.meta_path.insert(0, finder)
     try:
@@ -61,12 +62,12 @@ def _without_unused() -> Iterator[None]:
         sys.meta_path.remove(finder)
         sys.argv = argv
         for name in set(sys.modules) - known:
-            if name == ABSENT or _is_unused(name):
+            if _is_unused(name):
                 del sys.modules[name]
 
 
 with _without_unused():
-    from kserve import Model, ModelServer
+    from kserve import Model, ModelRepository
     from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
     from kserve.protocol.dataplane import DataPlane
     from kserve.protocol.infer_type import (
@@ -76,7 +77,6 @@ with _without_unused():
         InferResponse,
         RequestedOutput,
     )
-    from kserve.protocol.rest.server import RESTServer, metrics_handler
 
 __all__ = [
     "DataPlane",
@@ -88,8 +88,6 @@ __all__ = [
     "Model",
     "ModelNotFound",
     "ModelNotReady",
-    "ModelServer",
-    "RESTServer",
+    "ModelRepository",
     "RequestedOutput",
-    "metrics_handler",
 ]

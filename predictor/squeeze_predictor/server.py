@@ -1,8 +1,8 @@
 """The SDK's model server, narrowed to what this server offers and taught to start and stop in order.
 
-From the SDK: the model registry, the data plane, uvicorn underneath, gRPC later. Changed: only our routes
-(the SDK's would let anybody unload the model, and read bodies of any size), the address listened on, an
-event loop that runs before the model is loaded, and the answer to SIGTERM.
+From the SDK: the model, its registry, the data plane and the protocol's types. Its REST server is replaced:
+its routes would let anybody unload the model, and read bodies of any size, and it takes a second to import.
+Ours is the same uvicorn with Starlette's routes, which answers before the model is loaded, and drains.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from concurrent.futures import Future
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from squeeze_predictor import announce, handlers, metrics
 from squeeze_predictor.admission import Admission, BodyBudget
@@ -30,7 +31,7 @@ from squeeze_predictor.model import SqueezeModel
 from squeeze_predictor.network import Network
 from squeeze_predictor.routes import health, v1, v2
 from squeeze_predictor.routes.context import Context
-from squeeze_predictor.sdk import ModelServer, RESTServer
+from squeeze_predictor.sdk import DataPlane, ModelRepository
 from squeeze_predictor.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,17 +41,15 @@ BODY_BUDGET_REQUESTS = 4
 KEEP_ALIVE_SECONDS = 75
 
 
-def build_app(context: Context) -> FastAPI:
+def build_app(context: Context) -> Starlette:
     """The application: our routes and error handlers, no documentation pages, no administration."""
-    app = FastAPI(
-        title="squeeze-predictor", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    app = Starlette(
+        # v1 before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
+        routes=[*v1.routes(context), *v2.routes(context), *health.routes(context)],
+        middleware=[Middleware(Guard, stopping=lambda: context.lifecycle.draining)],
+        exception_handlers=handlers.HANDLERS,
     )
-    # Before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
-    app.include_router(v1.router(context))
-    app.include_router(v2.router(context))
-    app.include_router(health.router(context))
-    handlers.install(app)
-    app.add_middleware(Guard, stopping=lambda: context.lifecycle.draining)
+    app.router.redirect_slashes = False
     return app
 
 
@@ -62,13 +61,11 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-class _RestServer(RESTServer):  # type: ignore[misc]  # the SDK is untyped
-    """The SDK's REST server with our application in the place of its own."""
+class _RestServer:
+    """uvicorn on a socket that is already bound."""
 
-    def __init__(self, app: FastAPI, context: Context) -> None:
-        settings = context.settings
-        self.dataplane = context.dataplane
-        self.config = uvicorn.Config(
+    def __init__(self, app: Starlette, settings: Settings) -> None:
+        config = uvicorn.Config(
             app,
             host=settings.host,
             port=settings.port,
@@ -81,7 +78,7 @@ class _RestServer(RESTServer):  # type: ignore[misc]  # the SDK is untyped
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
         )
-        self._server = _Uvicorn(self.config)
+        self._server = _Uvicorn(config)
 
     async def serve_on(self, listener: socket.socket) -> None:
         """Answer on an already bound socket until told to stop."""
@@ -92,7 +89,7 @@ class _RestServer(RESTServer):  # type: ignore[misc]  # the SDK is untyped
         self._server.should_exit = True
 
 
-class PredictorServer(ModelServer):  # type: ignore[misc]  # the SDK is untyped
+class PredictorServer:
     """Serves one model on one socket; it answers health probes while that model is still loading.
 
     Args:
@@ -101,7 +98,6 @@ class PredictorServer(ModelServer):  # type: ignore[misc]  # the SDK is untyped
     """
 
     def __init__(self, settings: Settings, workers: int) -> None:
-        super().__init__(http_port=settings.port, workers=1, enable_grpc=False, enable_latency_logging=False)
         self._settings = settings
         self._lifecycle = Lifecycle()
         self._workers = workers
@@ -115,10 +111,11 @@ class PredictorServer(ModelServer):  # type: ignore[misc]  # the SDK is untyped
         settings = self._settings
         admission = Admission(self._workers, settings.queue_size, settings.queue_timeout)
         model = SqueezeModel(settings.model_name, self._lifecycle, admission)
-        self.register_model(model)
+        registry = ModelRepository()
+        registry.update(model)
         reader = BodyReader(BodyBudget(settings.max_body * BODY_BUDGET_REQUESTS), settings.body_timeout)
-        context = Context(settings, self._lifecycle, model, self.dataplane, reader)
-        rest = _RestServer(build_app(context), context)
+        context = Context(settings, self._lifecycle, model, DataPlane(registry), reader)
+        rest = _RestServer(build_app(context), settings)
         self._handle_signals(asyncio.get_running_loop(), rest)
         url = url_of(listener)
         serving = asyncio.create_task(rest.serve_on(listener))
@@ -141,6 +138,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]  # the SDK is untyped
             device=network.engine.device,
             digest=network.artifact.digest,
         ).set(1)
+        metrics.PASSED_OVER.set(len(network.passed_over))
         print(announce.lines(self._settings.model_name, url, network), flush=True)
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop, rest: _RestServer) -> None:

@@ -32,6 +32,7 @@ class Settings:
     architecture: str | None
     device: str
     cpu_fallback: bool
+    engine: str
     host: str
     port: int
     top_k: int
@@ -39,6 +40,7 @@ class Settings:
     max_pixels: int
     max_batch: int
     threads: int
+    streams: int
     queue_size: int
     queue_timeout: float
     body_timeout: float
@@ -72,6 +74,7 @@ _FLAGS = (
     ),
     _Flag("device", str, "auto", "where the network runs", choices=("auto", "cpu", "cuda")),
     _Flag("cpu-fallback", bool, False, "let --device cuda run on the CPU where there is no CUDA device"),
+    _Flag("engine", str, "auto", "what computes; by the device", choices=("auto", "openvino", "torch")),
     _Flag("host", str, "0.0.0.0", "address to listen on"),
     _Flag("port", int, 8080, "port to listen on", 0, 65535),
     _Flag("top-k", int, 5, "classes in an answer unless the request says otherwise", 1),
@@ -79,6 +82,7 @@ _FLAGS = (
     _Flag("max-pixels", int, 50_000_000, "largest picture, in pixels", 1),
     _Flag("max-batch", int, 64, "most pictures in a request", 1, 4096),
     _Flag("threads", int, 0, "CPU threads; 0 follows the cgroup quota", 0, 1024),
+    _Flag("streams", int, 0, "pictures computed at a time on the CPU; 0 is one for each thread", 0, 1024),
     _Flag("queue-size", int, 64, "requests that may wait; one more is answered with 503", 0, 100_000),
     _Flag("queue-timeout", float, 30.0, "seconds a request may wait before 504", 0.001),
     _Flag("body-timeout", float, 30.0, "seconds without a byte of the request body before 408", 0.001),

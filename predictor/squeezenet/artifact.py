@@ -1,8 +1,9 @@
 """The unit this platform serves: weights + configuration + labels, loaded whole or not at all.
 
 On disk an artifact is a folder: ``model.safetensors`` (torchvision's key names), ``config.json``,
-``labels.txt``. ``load`` also takes less: a bare weights file, whose architecture and class count are
-then read from its tensors. A sha256 is checked before the file is parsed.
+``labels.txt``, and ``golden.safetensors``, with which engines prove themselves. ``load`` also takes less:
+a bare weights file, whose architecture and class count are then read from its tensors. A sha256 is
+checked before the file is parsed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 
 from squeezenet import architecture as architectures
-from squeezenet import checkpoint, config, labels, sources
+from squeezenet import checkpoint, config, golden, labels, sources
 from squeezenet.config import ArtifactConfig
 from squeezenet.errors import ConfigError, DigestMismatchError, WeightsError, WeightsNotFoundError
+from squeezenet.golden import Golden
 
 # 100 times SqueezeNet's size; a bigger file is something else, and would only fill the memory.
 MAX_WEIGHTS_BYTES = 512 * 1024 * 1024
@@ -31,7 +33,8 @@ MAX_WEIGHTS_BYTES = 512 * 1024 * 1024
 class Artifact:
     """A checked network: every tensor present, of the right shape, float32 and finite.
 
-    ``digest`` is ``sha256:<64 hex>`` of the weights file; ``uri`` is where it came from.
+    ``digest`` is ``sha256:<64 hex>`` of the weights file; ``uri`` is where it came from; ``golden`` is None
+    where it came without.
     """
 
     config: ArtifactConfig
@@ -39,6 +42,7 @@ class Artifact:
     state: Mapping[str, NDArray[np.float32]]
     digest: str
     uri: str = ""
+    golden: Golden | None = None
 
     def __post_init__(self) -> None:
         architectures.check_tensors(self.state, self.config.architecture, self.config.num_classes)
@@ -64,11 +68,15 @@ def load(
     data = _read(source.weights, source.uri, MAX_WEIGHTS_BYTES)
     digest = hashlib.sha256(data).hexdigest()
     _check_digest(source, digest, expected)
-    verified = expected is not None or source.architecture is not None
-    state = checkpoint.read_state(data, source.weights.name, verified=verified)
+    state = checkpoint.read_state(data, source.weights.name)
     written = _config(source, state, architecture)
     return Artifact(
-        written, _labels(source, labels, written.num_classes), state, f"sha256:{digest}", source.uri
+        config=written,
+        labels=_labels(source, labels, written.num_classes),
+        state=state,
+        digest=f"sha256:{digest}",
+        uri=source.uri,
+        golden=_golden(source, written),
     )
 
 
@@ -82,8 +90,11 @@ def save(artifact: Artifact, folder: str | Path, dtype: Literal["float32", "floa
         raise WeightsError(f"the weights do not fit into {dtype}: save them as float32.")
     _write(target / sources.CONFIG_NAME, config.to_json(artifact.config).encode())
     _write(target / sources.LABELS_NAME, ("\n".join(artifact.labels) + "\n").encode())
-    metadata = {"architecture": artifact.config.architecture, "format": "pt"}
-    _write(target / sources.WEIGHTS_NAME, safetensors_bytes(state, metadata))
+    # Of the weights as they are saved, which may be rounded.
+    saved = {name: array.astype(np.float32) for name, array in state.items()}
+    _write(target / sources.GOLDEN_NAME, golden.to_bytes(golden.make(artifact.config, saved)))
+    # One key, because safetensors writes several in any order, and equal weights must have an equal digest.
+    _write(target / sources.WEIGHTS_NAME, safetensors_bytes(state, {"format": "pt"}))
     return target
 
 
@@ -151,6 +162,12 @@ def _config(
             f"the weights are {found} with {num_classes}: they do not belong together."
         )
     return written
+
+
+def _golden(source: sources.Source, written: ArtifactConfig) -> Golden | None:
+    if source.golden is None:
+        return None
+    return golden.from_bytes(_read(source.golden, source.uri, golden.MAX_BYTES), written)
 
 
 def _labels(source: sources.Source, given: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:

@@ -1,11 +1,8 @@
 """Bytes of a weights file -> named float32 arrays.
 
-The format is read from the content, never from the name or a server's Content-Type. Two formats are read:
-
-* safetensors, with NumPy alone; preferred: the format holds no code.
-* PyTorch checkpoints (zip or legacy pickle) with ``weights_only=True``, and only by a PyTorch in which that
-  flag is safe: GHSA-53q9-r3pm-6pq6 (fixed in 2.6) and GHSA-63cw-57p8-fm3p (fixed in 2.10). From 2.6 on, an
-  older one reads a file whose digest somebody vouched for: nobody can have put anything into it.
+The format is read from the content, never from the name or a server's Content-Type. Two formats are read,
+both with NumPy alone and neither with a way to run code: safetensors, which is preferred, and PyTorch
+checkpoints (:mod:`squeezenet.torch_file`).
 
 Archives are never unpacked: a modern checkpoint is itself a zip, and everything else is refused by name.
 """
@@ -13,23 +10,20 @@ Archives are never unpacked: a modern checkpoint is itself a zip, and everything
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
+from squeezenet import torch_file
 from squeezenet.errors import WeightsError
-
-if TYPE_CHECKING:
-    import torch
 
 State = Mapping[str, NDArray[np.float32]]
 
-SAFE_TORCH = (2, 10)
-SAFE_TORCH_VERIFIED = (2, 6)
 _SAVE_HINT = "save the network's state_dict() as safetensors, or with torch.save"
 
 # (first bytes, what it is); each is a file that people do hand over in place of weights.
@@ -52,15 +46,13 @@ _PREFIXES = ("module.", "_orig_mod.")
 _SAFETENSORS_DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
-def read_state(data: bytes, name: str, *, verified: bool = False) -> dict[str, NDArray[np.float32]]:
+def read_state(data: bytes, name: str) -> dict[str, NDArray[np.float32]]:
     """All tensors of the file, cast to float32, wrapper prefixes removed. ``name`` is for messages only.
-
-    ``verified``: the data's digest is one that was expected.
 
     Raises WeightsError, naming the cause: not weights, damaged, not floating point, NaN or infinity.
     """
     refuse_lookalikes(data, name)
-    state = _read_safetensors(data, name) if _is_safetensors(data) else _read_torch(data, name, verified)
+    state = _read_safetensors(data, name) if _is_safetensors(data) else _read_torch(data, name)
     state = strip_prefixes(state)
     for key, array in state.items():
         if not np.isfinite(array).all():
@@ -132,20 +124,22 @@ def _from_bytes(key: str, entry: Mapping[str, Any], name: str) -> NDArray[np.flo
         return array.astype(np.float32)
 
 
-def _read_torch(data: bytes, name: str, verified: bool) -> dict[str, NDArray[np.float32]]:
+def _read_torch(data: bytes, name: str) -> dict[str, NDArray[np.float32]]:
     if data.startswith(b"PK\x03\x04"):
         _check_zip(data, name)
     elif not data.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
         raise WeightsError(f"{name} is neither safetensors nor a PyTorch checkpoint: {_SAVE_HINT}.")
-    torch = _import_safe_torch(name, verified)
     try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    # torch.load has no error class of its own: damaged files raise RuntimeError, EOFError, KeyError, ...
-    except Exception as error:
-        unsafe = any(word in str(error) for word in ("Unsupported global", "Unsupported class"))
-        cause = "holds Python objects beside tensors" if unsafe else "is a truncated or damaged checkpoint"
-        raise WeightsError(f"{name} {cause}: {_SAVE_HINT}(network.state_dict()).") from error
-    return _to_arrays(_unwrap(content, name), name)
+        content = torch_file.load(data)
+    except torch_file.UnsafeObjectError as error:
+        raise WeightsError(
+            f"{name} holds Python objects beside tensors ({error}): {_SAVE_HINT}(network.state_dict())."
+        ) from error
+    except torch_file.TorchFileError as error:
+        raise WeightsError(
+            f"{name} is a truncated or damaged checkpoint ({error}): copy it again and check its sha256."
+        ) from error
+    return _to_arrays(_unwrap(content, name), name, len(data))
 
 
 def _check_zip(data: bytes, name: str) -> None:
@@ -164,27 +158,8 @@ def _check_zip(data: bytes, name: str) -> None:
         )
 
 
-def _import_safe_torch(name: str, verified: bool) -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise WeightsError(
-            f"{name} is a PyTorch checkpoint and PyTorch is not installed here: convert it to safetensors, "
-            "or install squeezeserve[torch]."
-        ) from error
-    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    if version < (SAFE_TORCH_VERIFIED if verified else SAFE_TORCH):
-        raise WeightsError(
-            f"{name} is a PyTorch checkpoint of unchecked origin and PyTorch {torch.__version__} cannot load "
-            "one safely: give its sha256, convert it to safetensors, or use PyTorch 2.10 or newer."
-        )
-    return torch
-
-
-def _unwrap(content: object, name: str) -> Mapping[str, torch.Tensor]:
+def _unwrap(content: object, name: str) -> Mapping[str, torch_file.Tensor]:
     """The state_dict itself, or the one that a training checkpoint holds under a customary key."""
-    import torch
-
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -192,17 +167,23 @@ def _unwrap(content: object, name: str) -> Mapping[str, torch.Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{name} holds a {type(content).__name__}, not a state_dict: {_SAVE_HINT}.")
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+        if not isinstance(key, str) or not isinstance(value, torch_file.Tensor):
             raise WeightsError(f"{name} holds {str(key)[:80]!r}, which is not a named tensor: {_SAVE_HINT}.")
     return content
 
 
-def _to_arrays(state: Mapping[str, torch.Tensor], name: str) -> dict[str, NDArray[np.float32]]:
-    import torch
-
+def _to_arrays(
+    state: Mapping[str, torch_file.Tensor], name: str, file_bytes: int
+) -> dict[str, NDArray[np.float32]]:
+    # Many names for one storage would make a small file a large amount of memory.
+    if sum(math.prod(tensor.size) for tensor in state.values()) > file_bytes:
+        raise WeightsError(f"the tensors of {name} share their values: save each of them on its own.")
     arrays: dict[str, NDArray[np.float32]] = {}
     for key, tensor in state.items():
-        if tensor.layout is not torch.strided or not tensor.dtype.is_floating_point or tensor.is_quantized:
-            raise WeightsError(f"tensor {key!r} of {name} is {tensor.dtype}, {tensor.layout}: use dense f32.")
-        arrays[key] = tensor.detach().to(torch.float32).contiguous().numpy()
+        try:
+            arrays[key] = tensor.to_float32()
+        except torch_file.TorchFileError as error:
+            raise WeightsError(
+                f"tensor {key!r} of {name} cannot be used ({error}): use dense f32."
+            ) from error
     return arrays

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from squeezenet.engines import select
 from squeezenet.errors import SqueezeNetError
 
 DEFAULT_MODEL = "builtin://digits"
@@ -72,8 +73,13 @@ def _add_classify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--no-picture", action="store_true", help="do not draw the picture in a terminal")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument("--engine", choices=select.NAMES, default="auto", help="default: by the device")
     parser.add_argument(
-        "--threads", type=_positive, default=None, metavar="N", help="CPU threads (default: all)"
+        "--threads",
+        type=_positive,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="CPU threads (default: all)",
     )
     parser.set_defaults(run=_run_classify)
 

@@ -17,9 +17,9 @@ from PIL import Image
 from squeezenet import artifact as artifacts
 from squeezenet.artifact import Artifact
 from squeezenet.classify import Prediction, top_k
-from squeezenet.engine import TorchEngine
+from squeezenet.engines import select
 from squeezenet.errors import PictureError
-from squeezenet.preprocess import DEFAULT_LIMITS, decode, to_tensor
+from squeezenet.preprocess import DEFAULT_LIMITS, decode, to_pixels
 from squeezenet.terminal import printable, render_picture, render_predictions
 
 STDIN = "-"
@@ -46,14 +46,15 @@ def describe(artifact: Artifact) -> dict[str, Any]:
 def classify(options: argparse.Namespace) -> int:
     """Classifies every path; a picture that fails is reported and the others go on. 1 if any failed."""
     artifact = artifacts.load(options.model, sha256=options.sha256)
-    engine = TorchEngine(artifact, options.device, options.threads)
+    wish = select.Wish(options.engine, options.device, threads=options.threads, streams=1)
+    engine = select.start(artifact, wish).engine
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     show = _Json(artifact) if options.json else _Text(colour, colour and not options.no_picture)
     failed = False
     for path in _expanded(options.paths):
         try:
             image = decode(_read(path), DEFAULT_LIMITS)
-            logits = engine.infer(to_tensor(image, artifact.config.input)[None])[0]
+            logits = engine.classify_pixels(to_pixels(image, artifact.config.input)[None])[0]
         except PictureError as error:
             failed = True
             print(f"squeezenet: {printable(path)}: {error.reason}: {error.message}", file=sys.stderr)

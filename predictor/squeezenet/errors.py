@@ -52,6 +52,12 @@ class DeviceError(SqueezeNetError):
     reason = "NoCudaDevice"
 
 
+class EngineError(SqueezeNetError):
+    """An engine is not here, does not run, or computes something else than this network."""
+
+    reason = "EngineFailed"
+
+
 class PictureError(SqueezeNetError):
     """A picture is refused.
 

@@ -7,6 +7,8 @@ storage initializer before this library sees them.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,19 +18,26 @@ from squeezenet.errors import WeightsError, WeightsNotFoundError
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 LABELS_NAME = "labels.txt"
+GOLDEN_NAME = "golden.safetensors"
 SUFFIXES = (".safetensors", ".pth", ".pt")
+TORCHVISION_URL = "https://download.pytorch.org/models/"
+TORCHVISION_FILES = {
+    "squeezenet1_0": "squeezenet1_0-b66bff10.pth",
+    "squeezenet1_1": "squeezenet1_1-b8a52dc0.pth",
+}
 BUILTIN = Path(__file__).parent / "builtin"
 _NAMED = 6
 
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one artifact; ``config`` and ``labels`` are None where the artifact has none."""
+    """Files of one artifact; all but the weights are None where the artifact has none."""
 
     uri: str
     weights: Path
     config: Path | None = None
     labels: Path | None = None
+    golden: Path | None = None
     architecture: str | None = None
 
 
@@ -77,13 +86,21 @@ def _folder(uri: str, folder: Path) -> Source:
     except OSError as error:
         raise WeightsNotFoundError(f"{uri} cannot be read: check the folder's permissions.") from error
     return Source(
-        uri, _choose(uri, entries), _optional(entries, CONFIG_NAME), _optional(entries, LABELS_NAME)
+        uri,
+        _choose(uri, entries),
+        _optional(entries, CONFIG_NAME),
+        _optional(entries, LABELS_NAME),
+        _optional(entries, GOLDEN_NAME),
     )
 
 
 def _choose(uri: str, entries: list[Path]) -> Path:
     """``model.safetensors`` where there is one, else the only candidate."""
-    candidates = [path for path in entries if path.suffix.lower() in SUFFIXES and path.is_file()]
+    candidates = [
+        path
+        for path in entries
+        if path.suffix.lower() in SUFFIXES and path.is_file() and path.name != GOLDEN_NAME
+    ]
     for path in candidates:
         if path.name == WEIGHTS_NAME:
             return path
@@ -111,25 +128,21 @@ def _names(paths: list[Path]) -> str:
 
 
 def _torchvision(uri: str, architecture: str, cache: Path | None) -> Source:
-    """PyTorch's ImageNet weights: torchvision's URL, torch.hub's download, checked by the name's hash."""
-    try:
-        import torch.hub
-        from torchvision.models import get_model_weights, list_models
-    except ImportError as error:
-        raise WeightsNotFoundError(
-            f"{uri} needs PyTorch and torchvision, which are not installed here: install squeezeserve[torch]."
-        ) from error
-    known = [name for name in list_models() if name.startswith("squeezenet")]
-    if architecture not in known:
-        raise WeightsNotFoundError(
-            f"{uri}: torchvision has no such SqueezeNet; there is torchvision://{' and torchvision://'.join(known)}."
-        )
-    url = get_model_weights(architecture).DEFAULT.url
-    folder = cache or Path(torch.hub.get_dir()) / "checkpoints"
-    path = folder / url.rsplit("/", 1)[1]
+    """PyTorch's ImageNet weights, in PyTorch's own cache, checked by the hash in the file's name."""
+    if architecture not in TORCHVISION_FILES:
+        known = " and ".join(f"torchvision://{name}" for name in TORCHVISION_FILES)
+        raise WeightsNotFoundError(f"{uri}: torchvision has no such SqueezeNet; there is {known}.")
+    name = TORCHVISION_FILES[architecture]
+    path = (cache or _torch_home() / "hub" / "checkpoints") / name
     if not path.exists():
-        _download(uri, url, path)
+        _download(uri, TORCHVISION_URL + name, path)
     return Source(uri, path, architecture=architecture)
+
+
+def _torch_home() -> Path:
+    """Where PyTorch keeps its downloads, so that a copy it has made is used (torch.hub.get_dir)."""
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{caches}/torch").expanduser()
 
 
 def hash_prefix(path: Path) -> str:
@@ -138,17 +151,18 @@ def hash_prefix(path: Path) -> str:
 
 
 def _download(uri: str, url: str, path: Path) -> None:
-    import torch.hub
+    # Imported only here: it would double the start of a server whose weights are local.
+    import httpx
 
     try:
+        answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
+        if not hashlib.sha256(answer.content).hexdigest().startswith(hash_prefix(path)):
+            raise WeightsNotFoundError(f"{uri}: what {url} sent is not PyTorch's file: a proxy altered it.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_prefix(path), progress=False)
-    except RuntimeError as error:
-        # torch.hub raises RuntimeError only where the hash differs, and has removed the file by then.
-        raise WeightsNotFoundError(
-            f"{uri}: what {url} sent is not PyTorch's file: a proxy altered it."
-        ) from error
-    except OSError as error:
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.write_bytes(answer.content)
+        partial.replace(path)
+    except (OSError, httpx.HTTPError) as error:
         raise WeightsNotFoundError(
             f"{uri}: {url} cannot be downloaded to {path.parent} ({error}): check the network or proxy and "
             "that the folder is writable, or give a copy of the weights by path, PVC or S3."

@@ -1,6 +1,7 @@
 """The built images as a strict cluster runs them: any user id, no passwd line, nothing writable but /tmp.
 
-SQUEEZESERVE_{PREDICTOR,OPERATOR,STORAGE}_IMAGE name others than those that `make up` builds.
+SQUEEZESERVE_{PREDICTOR,TORCH,OPERATOR,STORAGE}_IMAGE name others than those that are built here. "torch" is
+the predictor with PyTorch in it, which no replica of the cluster needs: it is built for these tests.
 """
 
 import json
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from squeeze_cluster import catalogue, gobuild
+from squeeze_cluster import catalogue, gobuild, images
+from squeeze_cluster.settings import Settings
 
 DIGITS = "/usr/local/lib/python3.13/dist-packages/squeezenet/builtin/digits/samples"
 RESTRICTED = (
@@ -18,7 +20,15 @@ RESTRICTED = (
     *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
 )
 MEGABYTE = 1_000_000
-LIMITS = {"predictor": 1200, "operator": 250, "storage": 300}
+LIMITS = {"predictor": 500, "torch": 1200, "operator": 250, "storage": 300}
+PREDICTORS = ("predictor", "torch")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def torch_image(settings: Settings) -> None:
+    """The predictor with PyTorch, built where nobody named one."""
+    if "SQUEEZESERVE_TORCH_IMAGE" not in os.environ:
+        images.ensure(catalogue.product("predictor", TORCH="cpu"), settings)
 
 
 def reference(name: str) -> str:
@@ -28,6 +38,8 @@ def reference(name: str) -> str:
         return named
     if name == "storage":
         return f"kserve/storage-initializer:{gobuild.module_version('kserve')}"
+    if name == "torch":
+        return catalogue.product("predictor", TORCH="cpu").reference
     return catalogue.product(name).reference
 
 
@@ -74,35 +86,48 @@ def test_no_build_tools_are_left(name: str) -> None:
     assert python(name, spec) == "None None"
 
 
-@pytest.mark.parametrize("name", ["predictor", "operator"])
+@pytest.mark.parametrize("name", [*PREDICTORS, "operator"])
 def test_a_user_without_a_passwd_line_has_a_name_and_a_home(name: str) -> None:
     code = "import getpass, os, pathlib; print(getpass.getuser(), pathlib.Path.home(), os.getuid())"
     assert python(name, code) == "nonroot /tmp 1000770000"
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("predictor", "squeeze_predictor"), ("operator", "squeeze_operator")]
+    ("name", "package"),
+    [("predictor", "squeeze_predictor"), ("torch", "squeeze_predictor"), ("operator", "squeeze_operator")],
 )
 def test_modules_are_compiled_in_the_image(name: str, package: str) -> None:
     code = f"import os, {package} as p; print(os.path.exists(p.__cached__))"
     assert python(name, code) == "True"
 
 
-def test_predictor_classifies_a_digit() -> None:
+@pytest.mark.parametrize(
+    ("name", "engine"), [("predictor", "openvino"), ("torch", "openvino"), ("torch", "torch")]
+)
+def test_predictor_classifies_a_digit(name: str, engine: str) -> None:
     result = run(
-        *("predictor", "classify", "--json", "--model", "builtin://digits", f"{DIGITS}/7.png"),
+        *(name, "classify", "--json", "--engine", engine, f"{DIGITS}/7.png"),
         options=("--entrypoint", "squeezenet"),
     )
     assert result.returncode == 0, result.stderr
     assert '"7"' in result.stdout
 
 
-def test_predictor_has_no_gpu_libraries_and_one_numpy() -> None:
+def test_predictor_without_pytorch_says_so() -> None:
+    result = run(
+        *("predictor", "classify", "--engine", "torch", f"{DIGITS}/7.png"),
+        options=("--entrypoint", "squeezenet"),
+    )
+    assert result.returncode == 2
+    assert "torch is not installed" in result.stderr
+
+
+def test_predictor_with_pytorch_has_no_gpu_libraries_and_one_numpy() -> None:
     code = (
         "import glob, numpy, torch;"
         "print(torch.version.cuda, len(glob.glob('/usr/**/*-packages/numpy', recursive=True)))"
     )
-    assert python("predictor", code) == "None 1"
+    assert python("torch", code) == "None 1"
 
 
 def test_predictor_computes_with_openblas_on_the_threads_it_was_given() -> None:
@@ -112,7 +137,7 @@ def test_predictor_computes_with_openblas_on_the_threads_it_was_given() -> None:
         "maps = open('/proc/self/maps').read();"
         "print('openblas' in maps, len(__import__('os').listdir('/proc/self/task')))"
     )
-    assert python("predictor", code) == "True 1"
+    assert python("torch", code) == "True 1"
 
 
 def test_operator_tells_its_options() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from squeeze_predictor.errors import ApiError, not_ready
 from squeeze_predictor.routes.context import Context, json_response
-from squeeze_predictor.sdk import metrics_handler
 
 
 class Pages:
@@ -18,43 +19,48 @@ class Pages:
         self._context = context
         self._lifecycle = context.lifecycle
 
-    async def root(self) -> Response:
+    async def root(self, _: Request) -> Response:
         """`{"status": "alive"}`, as the SDK answers."""
         return json_response(await self._context.dataplane.live())
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text or OpenMetrics, as the client accepts."""
-        page: Response = await metrics_handler(request)
-        return page
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(REGISTRY), headers={"Content-Type": content_type})
 
-    async def live(self) -> Response:
+    async def live(self, _: Request) -> Response:
         """503 once only a restart helps, so that the kubelet does restart."""
         if self._lifecycle.failure:
             raise ApiError(503, "NotLive", self._lifecycle.failure)
         return json_response({"live": True})
 
-    async def ready(self) -> Response:
-        """503 before the model is loaded and from SIGTERM on."""
+    async def ready(self, _: Request) -> Response:
+        """503 before the model is loaded and from SIGTERM on; names the engine that answers."""
         self._require_ready()
-        return json_response({"ready": True})
+        network = self._lifecycle.serving()
+        return json_response(
+            {"ready": True, "engine": network.engine.name, "passed_over": list(network.passed_over)}
+        )
 
-    async def server_metadata(self) -> Response:
+    async def server_metadata(self, _: Request) -> Response:
         """Without the SDK's repository extension, which is switched off here."""
         metadata = self._context.dataplane.metadata()
         return json_response({**metadata, "extensions": ["binary_tensor_data"]})
 
-    async def models(self) -> Response:
+    async def models(self, _: Request) -> Response:
         """The one model served here."""
         return json_response({"models": [self._context.model.name]})
 
-    async def model_ready(self, model_name: str) -> Response:
+    async def model_ready(self, request: Request) -> Response:
         """Like `ready`, for one name."""
+        model_name = request.path_params["model_name"]
         self._context.require_model(model_name)
         self._require_ready()
         return json_response({"name": model_name, "ready": True})
 
-    async def model_metadata(self, model_name: str) -> Response:
+    async def model_metadata(self, request: Request) -> Response:
         """V2 metadata and, under `properties`, what is really served and where."""
+        model_name = request.path_params["model_name"]
         self._context.require_model(model_name)
         network = self._lifecycle.serving()
         described = await self._context.dataplane.model_metadata(model_name)
@@ -67,10 +73,10 @@ class Pages:
         self._lifecycle.serving()
 
 
-def router(context: Context) -> APIRouter:
+def routes(context: Context) -> list[Route]:
     """The pages of this module."""
-    pages, routes = Pages(context), APIRouter()
-    for path, handler in (
+    pages = Pages(context)
+    handlers = (
         ("/", pages.root),
         ("/metrics", pages.metrics),
         ("/v1/models", pages.models),
@@ -81,6 +87,5 @@ def router(context: Context) -> APIRouter:
         ("/v2/models", pages.models),
         ("/v2/models/{model_name}", pages.model_metadata),
         ("/v2/models/{model_name}/ready", pages.model_ready),
-    ):
-        routes.add_api_route(path, handler, methods=["GET", "HEAD"])
-    return routes
+    )
+    return [Route(path, handler, methods=["GET", "HEAD"]) for path, handler in handlers]

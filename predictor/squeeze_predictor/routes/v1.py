@@ -5,9 +5,9 @@ PUT means the same, since that is what `curl -T cat.jpg` sends.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from squeeze_predictor import content, protocol_v1
 from squeeze_predictor.content import Kind
@@ -20,10 +20,11 @@ from squeeze_predictor.settings import Settings
 METHODS = ["POST", "PUT"]
 
 
-def router(context: Context) -> APIRouter:
+def routes(context: Context) -> list[Route]:
     """The predict route."""
 
-    async def predict(model_name: str, request: Request) -> Response:
+    async def predict(request: Request) -> Response:
+        model_name = request.path_params["model_name"]
         context.require_model(model_name)
         if request.method not in METHODS:
             raise ApiError(
@@ -43,12 +44,9 @@ def router(context: Context) -> APIRouter:
             answer, _ = await context.dataplane.infer(model_name=model_name, request=work)
         return json_response(answer)
 
-    routes = APIRouter()
     # GET is routed here too: it would otherwise match the page of a model named "<name>:predict".
-    routes.add_api_route(
-        "/v1/models/{model_name}:predict", predict, methods=[*METHODS, "GET", "HEAD", "DELETE", "PATCH"]
-    )
-    return routes
+    methods = [*METHODS, "GET", "HEAD", "DELETE", "PATCH"]
+    return [Route("/v1/models/{model_name}:predict", predict, methods=methods)]
 
 
 def body_limit(content_type: str, settings: Settings) -> int:

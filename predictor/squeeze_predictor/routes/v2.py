@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from squeeze_predictor import content, protocol_v1, protocol_v2, tensors
 from squeeze_predictor.content import Kind
@@ -19,10 +19,11 @@ from squeeze_predictor.settings import Settings
 JSON_LENGTH = "Inference-Header-Content-Length"
 
 
-def router(context: Context) -> APIRouter:
+def routes(context: Context) -> list[Route]:
     """The infer route."""
 
-    async def infer(model_name: str, request: Request) -> Response:
+    async def infer(request: Request) -> Response:
+        model_name = request.path_params["model_name"]
         context.require_model(model_name)
         query_top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
         content_type = request.headers.get("content-type", "")
@@ -43,9 +44,7 @@ def router(context: Context) -> APIRouter:
             wire.body, media_type="application/octet-stream", headers={JSON_LENGTH: str(wire.json_length)}
         )
 
-    routes = APIRouter()
-    routes.add_api_route("/v2/models/{model_name}/infer", infer, methods=["POST"])
-    return routes
+    return [Route("/v2/models/{model_name}/infer", infer, methods=["POST"])]
 
 
 def _parse(

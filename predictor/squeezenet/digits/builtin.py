@@ -12,7 +12,7 @@ from squeezenet.artifact import Artifact
 from squeezenet.digits import evaluation
 from squeezenet.digits.data import LABELS, Subset, load, render, to_png
 from squeezenet.digits.training import Recipe, Report, train
-from squeezenet.engine import TorchEngine
+from squeezenet.engines.torch_engine import TorchEngine
 from squeezenet.errors import ConfigError
 
 SAMPLES = "samples"

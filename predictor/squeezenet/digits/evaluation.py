@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from squeezenet.artifact import Artifact
 from squeezenet.digits.data import Subset
-from squeezenet.engine import Engine
-from squeezenet.preprocess import preprocess
+from squeezenet.engines.base import Engine
+from squeezenet.preprocess import decode, to_pixels
 
 _BATCH = 64
 
@@ -17,8 +17,8 @@ def classify_all(artifact: Artifact, engine: Engine, pictures: list[bytes]) -> N
     """The most probable class of each picture, [N]."""
     found = []
     for start in range(0, len(pictures), _BATCH):
-        batch = [preprocess(data, artifact.config.input) for data in pictures[start : start + _BATCH]]
-        found.append(engine.infer(np.stack(batch)).argmax(axis=1))
+        batch = [to_pixels(decode(data), artifact.config.input) for data in pictures[start : start + _BATCH]]
+        found.append(engine.classify_pixels(np.stack(batch)).argmax(axis=1))
     return np.concatenate(found).astype(np.int64)
 
 

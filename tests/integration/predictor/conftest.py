@@ -12,7 +12,7 @@ from integration.predictor import predictor_inputs as inputs
 from integration.predictor.predictor_process import Predictor, running
 from squeezenet.artifact import Artifact, save
 from squeezenet.config import ArtifactConfig, InputSpec
-from squeezenet.module import SqueezeNet
+from squeezenet.engines.torch_module import SqueezeNet
 
 MAX_BYTES = 400_000
 MAX_PIXELS = 500_000

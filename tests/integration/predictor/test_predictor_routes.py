@@ -44,7 +44,8 @@ def test_get_head_and_options(client: httpx.Client, page: str) -> None:
 def test_health_pages_say_what_kserve_clients_expect(client: httpx.Client) -> None:
     assert client.get("/").json() == {"status": "alive"}
     assert client.get("/v2/health/live").json() == {"live": True}
-    assert client.get("/v2/health/ready").json() == {"ready": True}
+    ready = {"ready": True, "engine": "openvino", "passed_over": []}
+    assert client.get("/v2/health/ready").json() == ready
     assert client.get("/v1/models/digits").json() == {"name": "digits", "ready": True}
     assert client.get("/v1/models").json() == {"models": ["digits"]}
 
@@ -60,9 +61,10 @@ def test_metadata_says_what_is_really_served(client: httpx.Client, weights: str)
         "weights": weights,
         "architecture": "squeezenet1_1",
         "num_classes": 10,
-        "engine": "torch",
+        "engine": "openvino",
         "device": properties["device"],
         "requested_device": "auto",
+        "passed_over": [],
     }
 
 

@@ -154,6 +154,15 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         "GPU driver",
     ),
     (
+        "no engine computes the network",
+        seen(None, replicas(0, 1), [ended("EngineFailed: openvino on cpu differs.")], []),
+        "Stalled",
+        "EngineFailed",
+        False,
+        True,
+        "golden.safetensors",
+    ),
+    (
         "GPU model on the CPU",
         seen(GPU, SERVING, service=ROUTED, served=Served("sha256:1", "cpu", "torch")),
         "Ready",

@@ -11,7 +11,7 @@ from PIL import Image
 from squeeze_predictor import tensors
 from squeeze_predictor.errors import ApiError
 from squeeze_predictor.lifecycle import Lifecycle
-from squeeze_predictor.network import INFER_CHUNK, Network, Picture
+from squeeze_predictor.network import Network, Picture
 from squeeze_predictor.sdk import InferInput, InferRequest, RequestedOutput
 from squeezenet.architecture import tensor_shapes
 from squeezenet.artifact import Artifact
@@ -27,12 +27,13 @@ class StubEngine:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self.batches: list[int] = []
 
-    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def classify_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.classify_tensors(pixels.astype(np.float32))
+
+    def classify_tensors(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.error is not None:
             raise self.error
-        self.batches.append(len(batch))
         logits = np.zeros((len(batch), 10), dtype=np.float32)
         logits[:, 3] = batch.mean(axis=(1, 2, 3))
         return logits
@@ -55,13 +56,6 @@ def png(size: tuple[int, int] = (40, 40)) -> bytes:
 def request(datatype: str, data: object, shape: list[int], name: str, **more: object) -> InferRequest:
     tensor = InferInput(name=name, shape=shape, datatype=datatype, data=data)
     return InferRequest(model_name="m", infer_inputs=[tensor], parameters={}, **more)
-
-
-def test_large_batches_run_in_bounded_passes(network: Network) -> None:
-    answers = network.classify_tensor(np.ones((40, 3, 32, 32), np.float32), 2)
-    assert len(answers) == 40
-    assert {answer[0].label for answer in answers} == {"d"}
-    assert network.engine.batches == [INFER_CHUNK, INFER_CHUNK, 40 - 2 * INFER_CHUNK]  # type: ignore[attr-defined]
 
 
 def test_batch_limit_at_its_edge(network: Network) -> None:

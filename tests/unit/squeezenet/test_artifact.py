@@ -19,7 +19,7 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 from squeezenet import artifact as artifacts
-from squeezenet import checkpoint, sources
+from squeezenet import checkpoint, golden, sources
 from squeezenet.architecture import tensor_shapes
 from squeezenet.artifact import Artifact, load, save
 from squeezenet.config import ArtifactConfig, InputSpec
@@ -81,7 +81,8 @@ def test_saved_artifact_loads_equal(small: Artifact, tmp_path: Path) -> None:
     assert_same_state(found)
     assert (found.config, found.labels) == (small.config, small.labels)
     assert found.digest == "sha256:" + hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "labels.txt", "model.safetensors"]
+    names = ["config.json", "golden.safetensors", "labels.txt", "model.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == names
     assert load(folder.as_uri()).digest == found.digest
 
 
@@ -207,24 +208,6 @@ def test_checkpoint_without_tensors(tmp_path: Path) -> None:
         refused(tmp_path / "x.pth", "holds")
 
 
-def test_old_pytorch_does_not_read_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.save(TENSORS, tmp_path / "x.pth")
-    monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
-    refused(tmp_path / "x.pth", "2.10")
-    monkeypatch.setattr(torch, "__version__", "2.10.0")
-    load(tmp_path / "x.pth")
-
-
-def test_from_2_6_on_a_verified_pickle_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.save(TENSORS, tmp_path / "x.pth")
-    digest = hashlib.sha256((tmp_path / "x.pth").read_bytes()).hexdigest()
-    monkeypatch.setattr(torch, "__version__", "2.6.0+debian")
-    load(tmp_path / "x.pth", sha256=digest)
-    refused(tmp_path / "x.pth", "give its sha256")
-    monkeypatch.setattr(torch, "__version__", "2.5.1")
-    refused(tmp_path / "x.pth", "2.10", sha256=digest)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_not_finite(tmp_path: Path, value: float) -> None:
     broken = STATE["features.7.squeeze.bias"].copy()
@@ -348,3 +331,30 @@ def test_safetensors_need_no_pytorch(small: Artifact, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_equal_weights_have_an_equal_digest(small: Artifact, tmp_path: Path) -> None:
+    digests = {load(save(small, tmp_path / str(number))).digest for number in range(8)}
+    assert len(digests) == 1
+
+
+def test_a_saved_artifact_carries_the_golden_logits_of_what_was_saved(
+    small: Artifact, tmp_path: Path
+) -> None:
+    rounded = load(save(small, tmp_path, "float16"))
+    assert rounded.golden is not None
+    expected = golden.make(rounded.config, rounded.state)
+    np.testing.assert_array_equal(rounded.golden.pixels, expected.pixels)
+    np.testing.assert_array_equal(rounded.golden.logits, expected.logits)
+
+
+def test_golden_logits_of_another_artifact(small: Artifact, tmp_path: Path) -> None:
+    other = replace(small, config=replace(small.config, input=InputSpec(64, 50)))
+    data = (save(other, tmp_path / "other") / "golden.safetensors").read_bytes()
+    path = save(small, tmp_path / "small") / "golden.safetensors"
+    path.write_bytes(data)
+    refused(path.parent, "golden.safetensors belongs to another artifact")
+    path.write_bytes(data[:100])
+    refused(path.parent, "golden.safetensors is damaged")
+    path.unlink()
+    assert load(path.parent).golden is None, "an artifact may come without"

@@ -15,7 +15,7 @@ from squeezenet.classify import top_k
 from squeezenet.digits import builtin, data, evaluation, training
 from squeezenet.digits.augmentation import augment
 from squeezenet.digits.training import Recipe, StallWatch, TrainingError, train
-from squeezenet.engine import TorchEngine
+from squeezenet.engines.torch_engine import TorchEngine
 from squeezenet.preprocess import preprocess
 from squeezenet.sources import BUILTIN
 
@@ -134,7 +134,7 @@ def test_samples_are_held_out_digits_and_classified_right(digit: int) -> None:
     from squeezenet.pictures import decode
 
     assert decode(sample).convert("L").tobytes() in held_out
-    logits = TorchEngine(artifact).infer(preprocess(sample, artifact.config.input)[None])[0]
+    logits = TorchEngine(artifact).classify_tensors(preprocess(sample, artifact.config.input)[None])[0]
     assert top_k(logits, artifact.labels, 1)[0].label == str(digit)
 
 

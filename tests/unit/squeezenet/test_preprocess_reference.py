@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from squeezenet import artifact
+from squeezenet.artifact import Artifact
 from squeezenet.classify import top_k
 from squeezenet.config import InputSpec
-from squeezenet.engine import TorchEngine
-from squeezenet.preprocess import crop_box, preprocess, to_pixels, to_tensor
+from squeezenet.engines.base import Engine
+from squeezenet.engines.openvino_engine import OpenVINOEngine
+from squeezenet.engines.torch_engine import TorchEngine
+from squeezenet.preprocess import crop_box, decode, preprocess, to_pixels, to_tensor
 from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -119,9 +123,10 @@ def test_resizing_never_makes_the_ribbon_longer() -> None:
 
 
 @needs_weights
-def test_imagenet_answers_equal_the_published_ones() -> None:
+@pytest.mark.parametrize("make", [TorchEngine, OpenVINOEngine])
+def test_imagenet_answers_equal_the_published_ones(make: Callable[[Artifact], Engine]) -> None:
     weights = artifact.load(weights_path())
-    engine = TorchEngine(weights)
+    engine = make(weights)
     published = {
         "chelsea.png": (285, "Egyptian cat", 0.7141),
         "coffee.png": (967, "espresso", 0.8709),
@@ -130,7 +135,7 @@ def test_imagenet_answers_equal_the_published_ones() -> None:
         "rocket.jpg": (733, "pole", 0.7554),
     }
     for name, (class_id, label, probability) in published.items():
-        logits = engine.infer(preprocess(picture_bytes(name), weights.config.input)[None])[0]
+        logits = engine.classify_pixels(to_pixels(decode(picture_bytes(name)), weights.config.input)[None])[0]
         best = top_k(logits, weights.labels, 1)[0]
         assert (best.class_id, best.label) == (class_id, label), name
         assert best.probability == pytest.approx(probability, abs=1e-3), name
@@ -144,7 +149,7 @@ def test_probabilities_equal_torchvisions_preprocessing(name: str) -> None:
     image = picture(name).convert("RGB").resize((1500, 1000), Image.Resampling.BICUBIC)
     data = encoded(image, "JPEG", quality=92)
     batch = np.stack([preprocess(data, SPEC), reference(Image.open(io.BytesIO(data)))])
-    ours, theirs = (top_k(logits, weights.labels, 1000) for logits in engine.infer(batch))
+    ours, theirs = (top_k(logits, weights.labels, 1000) for logits in engine.classify_tensors(batch))
     assert [p.class_id for p in ours[:2]] == [p.class_id for p in theirs[:2]]
     by_id = {p.class_id: p.probability for p in theirs}
     assert max(abs(p.probability - by_id[p.class_id]) for p in ours) < 0.01

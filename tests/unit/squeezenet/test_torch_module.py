@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from squeezenet.module import SqueezeNet
+from squeezenet.engines.torch_module import SqueezeNet
 from torchvision.models import get_model
 
 
@@ -26,7 +26,7 @@ def test_logits_equal_torchvision(architecture: str, side: int) -> None:
 
 def test_import_leaves_torchvision_and_the_compiler_alone() -> None:
     program = (
-        "import sys, squeezenet.module; "
+        "import sys, squeezenet.engines.torch_module; "
         "print(sorted({'torchvision', 'torch._dynamo', 'sympy'} & set(sys.modules)))"
     )
     output = subprocess.run(

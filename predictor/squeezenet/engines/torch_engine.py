@@ -1,46 +1,30 @@
-"""Engines: what computes logits from a batch of input tensors.
-
-``Engine`` is the interface every engine has; ``TorchEngine`` is the reference that others are checked
-against. PyTorch is imported only when a TorchEngine is made.
-"""
+"""SqueezeNet in PyTorch: the reference engine, and the one for GPUs. Imports PyTorch when it is made."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from squeezenet.artifact import Artifact
+from squeezenet.engines.base import Device
 from squeezenet.errors import DeviceError
+from squeezenet.preprocess import normalise
 
 if TYPE_CHECKING:
     import torch
 
-Device = Literal["cpu", "cuda"]
-
-
-@runtime_checkable
-class Engine(Protocol):
-    """A loaded network. ``infer`` may be called from any thread, by one thread at a time."""
-
-    @property
-    def name(self) -> str:
-        """The engine's name in metrics and metadata, such as ``torch``."""
-
-    @property
-    def device(self) -> str:
-        """``cpu`` or ``cuda``: where it really runs."""
-
-    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits [N, classes] of a batch [N, 3, H, W], N >= 1."""
+# Bounds the activations of one pass: squeezenet1_0 needs about 20 MB a picture.
+PASS = 16
 
 
 def build_network(artifact: Artifact) -> torch.nn.Module:
     """SqueezeNet with the artifact's weights, in evaluation mode, on the CPU."""
     import torch
 
-    from squeezenet.module import SqueezeNet
+    from squeezenet.engines.torch_module import SqueezeNet
 
     network = SqueezeNet(artifact.config.architecture, artifact.config.num_classes)
     network.load_state_dict({name: torch.tensor(array) for name, array in artifact.state.items()})
@@ -69,6 +53,9 @@ class TorchEngine:
             torch.backends.cudnn.allow_tf32 = False
         self._torch = torch
         self._device = device
+        self._input = artifact.config.input
+        # One pass at a time, with all threads: two at once would fight for the same cores.
+        self._busy = threading.Lock()
         network = build_network(artifact).to(device)
         # Measured 1.5 times as fast as the default layout on a CPU core.
         self._network = network.to(memory_format=torch.channels_last)
@@ -81,8 +68,18 @@ class TorchEngine:
     def device(self) -> str:
         return self._device
 
-    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits [N, classes], float32, of a batch [N, 3, H, W], float32."""
+    def classify_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits [N, classes], float32, of RGB squares uint8 [N, crop, crop, 3]."""
+        return self.classify_tensors(normalise(pixels, self._input))
+
+    def classify_tensors(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits [N, classes], float32, of normalised inputs float32 [N, 3, crop, crop]."""
+        with self._busy:
+            return np.concatenate(
+                [self._infer(batch[start : start + PASS]) for start in range(0, len(batch), PASS)]
+            )
+
+    def _infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         torch = self._torch
         with torch.inference_mode():
             tensor = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
