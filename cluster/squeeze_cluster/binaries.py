@@ -12,7 +12,7 @@ PREBUILT: Mapping[str, tuple[str, str]] = {
     **{name: (f"registry.k8s.io/{name}:v1.34.4", f"/usr/local/bin/{name}") for name in _KUBERNETES},
     "kubectl": ("registry.k8s.io/kubectl:v1.34.4", "/bin/kubectl"),
     "etcd": ("registry.k8s.io/etcd:3.6.5-0", "/usr/local/bin/etcd"),
-    "helm": ("alpine/helm:4.2.1", "/usr/bin/helm"),
+    "helm": ("alpine/helm:4.2.4", "/usr/bin/helm"),
     "versitygw": ("versity/versitygw:v1.8.0", "/usr/local/bin/versitygw"),
 }
 

@@ -37,7 +37,7 @@ BINARIES: Mapping[str, Binary] = {
     **_kubernetes("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"),
     **_kubernetes("kube-proxy", "kubeadm", "kubectl"),
     "etcd": Binary("etcd", "go.etcd.io/etcd/server/v3"),
-    "coredns": Binary("coredns", "github.com/coredns/coredns"),
+    "coredns": Binary("coredns", "squeezeserve.io/cluster/coredns"),
     "kind": Binary("kind", "sigs.k8s.io/kind"),
     "helm": Binary("helm", "helm.sh/helm/v4/cmd/helm"),
     "metrics-server": Binary("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
