@@ -17,6 +17,7 @@ PACKAGES = ("docker.io", "iptables")
 DAEMON_CONFIG = Path("/etc/docker/daemon.json")
 START_SECONDS = 60
 _CAP_SYS_RESOURCE = 24
+_STAND_IN = "nosysres"
 
 
 def running() -> bool:
@@ -88,14 +89,16 @@ def _engine_log() -> Path:
 
 
 def _configure() -> None:
-    """Put the runc stand-in in place where it is needed; a configuration that is there already stays."""
+    """Put the runc stand-in in place where it is needed; another default runtime is somebody's choice."""
     if not lacks_sys_resource():
         return
     config = json.loads(DAEMON_CONFIG.read_text()) if DAEMON_CONFIG.exists() else {}
-    if "default-runtime" in config:
+    if config.get("default-runtime", _STAND_IN) != _STAND_IN:
         return
+    # Written again each time: the cache may have moved since.
     runtime = paths.cache_dir("engine") / "runc-nosysres"
     shutil.copy(gobuild.build("runc-nosysres"), runtime)
-    config |= {"runtimes": {"nosysres": {"path": str(runtime)}}, "default-runtime": "nosysres"}
+    runtimes = config.get("runtimes", {}) | {_STAND_IN: {"path": str(runtime)}}
+    config |= {"runtimes": runtimes, "default-runtime": _STAND_IN}
     DAEMON_CONFIG.parent.mkdir(parents=True, exist_ok=True)
     DAEMON_CONFIG.write_text(json.dumps(config, indent=2) + "\n")
