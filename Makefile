@@ -5,6 +5,7 @@
 MODEL ?= builtin://digits
 PORT ?= 8000
 NAME ?= default
+GRPC_PORT ?= 0
 BIN := .venv/bin
 export UV_CACHE_DIR := $(or $(SQUEEZESERVE_CACHE),$(HOME)/.cache/squeezeserve)/uv
 
@@ -16,7 +17,7 @@ help: ## List the commands
 	@echo
 	@echo "  Options of up: AIRGAP=1 (build everything from source packages), REGISTRY_MIRROR=host:port,"
 	@echo "  GATEWAY_PORT=8080, REGISTRY_PORT=5001, SQUEEZESERVE_CACHE=~/.cache/squeezeserve, PYTHON=python3.12"
-	@echo "  Options of serve: MODEL=builtin://digits, PORT=8000, NAME=default"
+	@echo "  Options of serve: MODEL=builtin://digits, PORT=8000, NAME=default, GRPC_PORT=0 (off)"
 
 venv: ## Install the Python packages into .venv
 	@cluster/bootstrap.sh
@@ -31,7 +32,7 @@ status: venv ## Show the cluster's nodes, models and pods
 	@$(BIN)/squeeze-cluster status
 
 serve: venv ## Run the predictor alone on 127.0.0.1 (MODEL=, PORT=, NAME=)
-	@exec $(BIN)/squeeze-predictor --host 127.0.0.1 --port $(PORT) --model-name $(NAME) --weights $(MODEL)
+	@exec $(BIN)/squeeze-predictor --host 127.0.0.1 --port $(PORT) --grpc-port $(GRPC_PORT) --model-name $(NAME) --weights $(MODEL)
 
 test: check unit integration e2e ## Run everything: checks, unit, integration and end-to-end tests
 

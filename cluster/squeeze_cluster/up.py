@@ -5,6 +5,7 @@ a killed engine goes on where it must.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from squeeze_cluster import (
     addons,
@@ -36,12 +37,17 @@ def up(settings: Settings, stages: Stages) -> None:
         for name in _TOOLS:
             ensure_binary(name, settings)
     with stages.stage("Images"):
-        node, pushed = _images(settings, stages)
-    with stages.stage("Cluster"):
-        stages.say(f"kind cluster {kind.ensure(node, settings)}")
-        kind.finish_nodes()
-    with stages.stage("Add-ons"):
-        _addons(stages)
+        node = _images(settings, stages)
+    # The platform's own images are built meanwhile: a cluster that comes up mostly waits.
+    with ThreadPoolExecutor(1) as beside:
+        pushing = beside.submit(platform.push_images, settings)
+        with stages.stage("Cluster"):
+            stages.say(f"kind cluster {kind.ensure(node, settings)}")
+            kind.finish_nodes()
+        with stages.stage("Add-ons"):
+            _addons(stages)
+        with stages.stage("Images of SqueezeServe"):
+            pushed = pushing.result()
     with stages.stage("SqueezeServe"):
         stages.say(f"operator {platform.install_operator(pushed)}")
         platform.apply_sample()
@@ -63,7 +69,7 @@ def down(stages: Stages) -> None:
     stages.done("The cluster is gone, its caches are kept")
 
 
-def _images(settings: Settings, stages: Stages) -> tuple[str, dict[str, str]]:
+def _images(settings: Settings, stages: Stages) -> str:
     with stages.stage("Node"):
         node = node_image.ensure(settings)
     with stages.stage("Registry"):
@@ -74,9 +80,7 @@ def _images(settings: Settings, stages: Stages) -> tuple[str, dict[str, str]]:
             how = images.ensure(image, settings)
             registry.push(image.reference, settings)
             stages.say(how)
-    with stages.stage("squeezeserve/predictor, squeezeserve/operator"):
-        pushed = platform.push_images(settings)
-    return node, pushed
+    return node
 
 
 def _addons(stages: Stages) -> None:

@@ -97,9 +97,13 @@ def _container(name: str, spec: ModelSpec, options: Options) -> Json:
         "imagePullPolicy": options.image_pull_policy,
         "args": _arguments(name, spec, options),
         "env": _environment(spec),
-        "ports": [{"name": "http1", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
+        # KServe gives its Service port 80 for the first, and the others as they are.
+        "ports": [
+            {"name": "http1", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": names.GRPC_PORT, "protocol": "TCP"},
+        ],
         "resources": _resources(spec),
-        "startupProbe": _probe("/v2/health/ready", period=2, timeout=5, failures=_STARTUP_SECONDS // 2),
+        "startupProbe": _probe("/v2/health/ready", period=1, timeout=5, failures=_STARTUP_SECONDS),
         "readinessProbe": _probe("/v2/health/ready", period=5, timeout=5, failures=2),
         "livenessProbe": _probe("/v2/health/live", period=10, timeout=5, failures=6),
         # The image has no shell; the kubelet itself does the waiting.
@@ -122,6 +126,7 @@ def _arguments(name: str, spec: ModelSpec, options: Options) -> list[str]:
         f"--weights={names.MODEL_MOUNT if weights.remote else weights.uri}",
         # Never "auto": a pod without a GPU request must not use a GPU that it happens to see.
         f"--device={'cuda' if gpus else 'cpu'}",
+        f"--grpc-port={names.GRPC_PORT}",
     ]
     if gpus and options.allow_cpu_fallback:
         arguments.append("--cpu-fallback")

@@ -21,6 +21,7 @@ CONTAINER = "kserve-container"
 STORAGE_INITIALIZER = "storage-initializer"
 MODEL_MOUNT = "/mnt/models"
 HTTP_PORT = 8080
+GRPC_PORT = 8081
 MAX_LABEL = 63
 """Longest DNS label, RFC 1035 section 2.3.4."""
 

@@ -44,7 +44,7 @@ class Guard:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            _log_unexpected(error)
+            log_unexpected(error)
             if exchange.status is not None:
                 raise ConnectionError("answer cut short") from None
             await exchange.send_error()
@@ -60,7 +60,8 @@ def route_label(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "other"))
 
 
-def _log_unexpected(error: Exception) -> None:
+def log_unexpected(error: Exception) -> None:
+    """Logs where an exception came from, and nothing of what it says."""
     # Frames only: the message of an exception may quote what the client sent.
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("unexpected %s\n%s", type(error).__name__, frames)

@@ -10,14 +10,13 @@ binary tensor data extension.
 
 from __future__ import annotations
 
-import math
-import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 
+from squeeze_predictor import binary_tensors
 from squeeze_predictor.errors import bad_request, shown
 from squeeze_predictor.protocol_v1 import decode_base64, load_json
 from squeeze_predictor.sdk import InferInput, InferRequest, InferResponse, RequestedOutput
@@ -137,13 +136,16 @@ def _input(entry: object, field: str, tail: _Tail, max_bytes: int) -> InferInput
         if entry.get("data") is not None:
             raise bad_request("TensorInvalid", f"{field} has both data and binary_data_size", field)
         raw = tail.take(_binary_size(parameters, field), field)
-        values = _binary_floats(raw, shape, field) if datatype == "FP32" else _binary_strings(raw, field)
+        if datatype == "FP32":
+            values = binary_tensors.floats(raw, shape, field)
+        else:
+            values = binary_tensors.strings(raw, field)
     elif datatype == "FP32":
         values = _json_floats(entry.get("data"), shape, f"{field}.data")
     else:
         values = _json_strings(entry.get("data"), f"{field}.data", max_bytes)
-    if datatype == "BYTES" and len(values) != math.prod(shape):
-        raise _wrong_count(len(values), shape, field)
+    if datatype == "BYTES":
+        binary_tensors.check_count(len(values), shape, field)
     return InferInput(name=name, shape=shape, datatype=datatype, data=values)
 
 
@@ -162,15 +164,6 @@ def _shape(shape: object, field: str) -> list[int]:
     return shape
 
 
-def _wrong_count(count: int, shape: list[int], field: str) -> Exception:
-    return bad_request(
-        "ShapeMismatch",
-        f"{field}.data has {count} elements, its shape {shape} means {math.prod(shape)}; "
-        "the shape counts elements (pictures for BYTES), not bytes",
-        f"{field}.shape",
-    )
-
-
 def _binary_size(parameters: dict[str, Any], field: str) -> int:
     size = parameters["binary_data_size"]
     if type(size) is not int or size < 0:
@@ -178,36 +171,6 @@ def _binary_size(parameters: dict[str, Any], field: str) -> int:
             "TensorInvalid", "binary_data_size must be a whole number", f"{field}.parameters.binary_data_size"
         )
     return size
-
-
-def _binary_floats(raw: memoryview, shape: list[int], field: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    if len(raw) != 4 * math.prod(shape):
-        raise bad_request(
-            "ShapeMismatch",
-            f"{field} has {len(raw)} binary bytes, its shape {shape} of FP32 means {4 * math.prod(shape)}",
-            f"{field}.shape",
-        )
-    return np.frombuffer(raw, dtype="<f4").reshape(shape)
-
-
-def _binary_strings(raw: memoryview, field: str) -> list[bytes]:
-    """Elements, each after its length as a 4-byte little-endian number."""
-    elements: list[bytes] = []
-    while raw:
-        if len(raw) < 4:
-            raise bad_request(
-                "TensorInvalid", f"{field} ends within the length of element {len(elements)}", field
-            )
-        (length,) = struct.unpack_from("<I", raw)
-        if length > len(raw) - 4:
-            raise bad_request(
-                "TensorInvalid",
-                f"element {len(elements)} of {field} announces {length} bytes, {len(raw) - 4} are left",
-                field,
-            )
-        elements.append(bytes(raw[4 : 4 + length]))
-        raw = raw[4 + length :]
-    return elements
 
 
 def _json_floats(data: object, shape: list[int], field: str) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -220,8 +183,7 @@ def _json_floats(data: object, shape: list[int], field: str) -> np.ndarray[Any, 
         raise bad_request("TensorInvalid", f"{field} is nested unevenly", field) from None
     if values.size and values.dtype.kind not in "iuf":
         raise bad_request("TensorInvalid", f"{field} must hold only numbers, nested evenly if at all", field)
-    if values.size != math.prod(shape):
-        raise _wrong_count(values.size, shape, field.removesuffix(".data"))
+    binary_tensors.check_count(values.size, shape, field.removesuffix(".data"))
     with np.errstate(over="ignore"):
         return values.astype(np.float32).reshape(shape)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
@@ -33,6 +35,9 @@ from squeeze_predictor.routes import health, v1, v2
 from squeeze_predictor.routes.context import Context
 from squeeze_predictor.sdk import DataPlane, ModelRepository
 from squeeze_predictor.settings import Settings
+
+if TYPE_CHECKING:
+    from squeeze_predictor.grpc_server import GrpcServer
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +113,7 @@ class PredictorServer:
             runner.run(self._run(listener, loading))
 
     async def _run(self, listener: socket.socket, loading: Future[Network]) -> None:
-        settings = self._settings
+        settings, stop = self._settings, asyncio.Event()
         admission = Admission(self._workers, settings.queue_size, settings.queue_timeout)
         model = SqueezeModel(settings.model_name, self._lifecycle, admission)
         registry = ModelRepository()
@@ -116,17 +121,29 @@ class PredictorServer:
         reader = BodyReader(BodyBudget(settings.max_body * BODY_BUDGET_REQUESTS), settings.body_timeout)
         context = Context(settings, self._lifecycle, model, DataPlane(registry), reader)
         rest = _RestServer(build_app(context), settings)
-        self._handle_signals(asyncio.get_running_loop(), rest)
-        url = url_of(listener)
+        self._handle_signals(asyncio.get_running_loop(), stop)
         serving = asyncio.create_task(rest.serve_on(listener))
+        rpc: GrpcServer | None = None
         try:
+            rpc = await self._start_grpc(context)
             network = await asyncio.wrap_future(loading)
-            self._announce(network, url)
-            await serving
+            self._announce(network, url_of(listener))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
         finally:
             rest.stop()
-            await serving
+            closing = [serving, rpc.stop(settings.grace_seconds)] if rpc else [serving]
+            await asyncio.gather(*closing)
             admission.close()
+
+    async def _start_grpc(self, context: Context) -> GrpcServer | None:
+        if not self._settings.grpc_port:
+            return None
+        # In a thread, because the port must go on answering while the library is imported.
+        module = await asyncio.to_thread(importlib.import_module, "squeeze_predictor.grpc_server")
+        server: GrpcServer = module.GrpcServer(context, self._workers + self._settings.queue_size)
+        await server.start()
+        return server
 
     def _announce(self, network: Network, url: str) -> None:
         self._lifecycle.loaded(network)
@@ -141,7 +158,7 @@ class PredictorServer:
         metrics.PASSED_OVER.set(len(network.passed_over))
         print(announce.lines(self._settings.model_name, url, network), flush=True)
 
-    def _handle_signals(self, loop: asyncio.AbstractEventLoop, rest: _RestServer) -> None:
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         def on_signal(sig: int) -> None:
             if self._lifecycle.phase is Phase.LOADING:
                 # Nothing was accepted, and the loader cannot be interrupted: leave without it.
@@ -150,7 +167,7 @@ class PredictorServer:
             at_once = self._lifecycle.draining or sig == signal.SIGINT
             self._lifecycle.drain()
             log.info("stopping: no longer ready; requests in flight are finished")
-            loop.call_later(0 if at_once else self._settings.drain_seconds, rest.stop)
+            loop.call_later(0 if at_once else self._settings.drain_seconds, stop.set)
 
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, on_signal, sig)

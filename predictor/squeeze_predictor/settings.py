@@ -35,6 +35,7 @@ class Settings:
     engine: str
     host: str
     port: int
+    grpc_port: int
     top_k: int
     max_bytes: int
     max_pixels: int
@@ -77,6 +78,7 @@ _FLAGS = (
     _Flag("engine", str, "auto", "what computes; by the device", choices=("auto", "openvino", "torch")),
     _Flag("host", str, "0.0.0.0", "address to listen on"),
     _Flag("port", int, 8080, "port to listen on", 0, 65535),
+    _Flag("grpc-port", int, 8081, "port of gRPC; 0 is no gRPC", 0, 65535),
     _Flag("top-k", int, 5, "classes in an answer unless the request says otherwise", 1),
     _Flag("max-bytes", int, 20 * MIB, "largest encoded picture, in bytes", 1),
     _Flag("max-pixels", int, 50_000_000, "largest picture, in pixels", 1),

@@ -1,17 +1,12 @@
 """Places for weights inside the cluster: a volume with a file in it, and an S3-compatible server."""
 
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from e2e.models import wait_for
-from squeeze_cluster import catalogue, images, kubectl, paths, registry, shell
-from squeeze_cluster.binaries import ensure_binary
+from e2e.forwarding import port_forward
+from squeeze_cluster import catalogue, images, kubectl, registry, shell
 from squeeze_cluster.settings import CLUSTER_NAME, Settings
 
 _NODE = f"{CLUSTER_NAME}-worker"
@@ -68,7 +63,7 @@ class ObjectStore:
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         """Store an object, making its bucket if needed."""
-        with _forwarded(self._namespace) as port:
+        with port_forward(self._namespace, "service/object-store", _PORT) as port:
             client = boto3.client(
                 "s3",
                 endpoint_url=f"http://127.0.0.1:{port}",
@@ -95,28 +90,6 @@ class ObjectStore:
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         kubectl.apply([{**secret, "stringData": keys}, {**account, "secrets": [{"name": "object-store"}]}])
         return "object-store"
-
-
-@contextmanager
-def _forwarded(namespace: str) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [ensure_binary("kubectl"), "--kubeconfig", paths.KUBECONFIG, "port-forward", "-n", namespace]
-    process = subprocess.Popen(
-        [*command, "service/object-store", f"{port}:{_PORT}"], stdout=subprocess.DEVNULL
-    )
-    try:
-        wait_for(lambda: _listens(port), 30, lambda: "the port is not forwarded")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _objects(namespace: str, image: str) -> list[kubectl.Object]:

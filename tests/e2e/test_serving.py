@@ -5,7 +5,10 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import tritonclient.grpc as triton
+from e2e.forwarding import port_forward
 from e2e.models import Namespace, wait_for
 from e2e.storage import ObjectStore, claim_with_file
 from squeeze_cluster import kubectl, showcase
@@ -70,6 +73,19 @@ def test_json_and_bad_requests_through_the_gateway(settings: Settings) -> None:
     bad = httpx.post(url, json={"instances": [{"b64": "%%%"}]}, headers=headers, timeout=20)
     assert bad.status_code == 400
     assert "instances[0].b64" in bad.text
+
+
+def test_grpc_through_the_service_of_the_model() -> None:
+    """The client of the documentation, at the Service's own port."""
+    pictures = np.array([showcase.sample_picture("7.png").read_bytes()], dtype=np.object_)
+    image = triton.InferInput("image", list(pictures.shape), "BYTES")
+    image.set_data_from_numpy(pictures)
+    with (
+        port_forward("default", "service/digits-predictor", 8081) as port,
+        triton.InferenceServerClient(f"127.0.0.1:{port}") as client,
+    ):
+        answer = client.infer("digits", [image], parameters={"top_k": 1})
+    assert answer.as_numpy("label").ravel().tolist() == [b"7"]
 
 
 def test_status_tells_url_replicas_and_digest() -> None:

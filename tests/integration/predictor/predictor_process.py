@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,7 @@ def start(folder: Path, *flags: str, name: str = "digits", env: dict[str, str] |
         "squeeze_predictor",
         "--host=127.0.0.1",
         "--port=0",
+        "--grpc-port=0",
         f"--model-name={name}",
         *flags,
     ]
@@ -84,6 +86,13 @@ def start(folder: Path, *flags: str, name: str = "digits", env: dict[str, str] |
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env=variables)
     return Predictor(process, folder, name)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody had a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        port: int = chosen.getsockname()[1]
+    return port
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import torch
 from integration.predictor import predictor_inputs as inputs
-from integration.predictor.predictor_process import START_SECONDS, Predictor, running, start
+from integration.predictor.predictor_process import START_SECONDS, Predictor, free_port, running, start
 
 PREDICT = "/v1/models/digits:predict"
 
@@ -54,8 +54,7 @@ def test_failed_start(
 
 
 def test_sigterm_while_loading_ends_at_once(weights: str, tmp_path: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as chosen:
-        port = chosen.getsockname()[1]
+    port = free_port()
     # Importing PyTorch takes longer than the port needs to answer.
     predictor = start(
         tmp_path, f"--weights={weights}", "--engine=torch", f"--port={port}", "--drain-seconds=60"

@@ -71,17 +71,25 @@ def test_the_smallest_model_in_full() -> None:
                         "name": "kserve-container",
                         "image": "registry.example/predictor:1",
                         "imagePullPolicy": "IfNotPresent",
-                        "args": ["--model-name=digits", "--weights=builtin://digits", "--device=cpu"],
+                        "args": [
+                            "--model-name=digits",
+                            "--weights=builtin://digits",
+                            "--device=cpu",
+                            "--grpc-port=8081",
+                        ],
                         "env": [
                             {"name": "HOME", "value": "/tmp"},
                             {"name": "TORCH_HOME", "value": "/tmp/torch"},
                         ],
-                        "ports": [{"name": "http1", "containerPort": 8080, "protocol": "TCP"}],
+                        "ports": [
+                            {"name": "http1", "containerPort": 8080, "protocol": "TCP"},
+                            {"name": "grpc", "containerPort": 8081, "protocol": "TCP"},
+                        ],
                         "resources": {
                             "requests": {"cpu": "500m", "memory": "768Mi"},
                             "limits": {"cpu": "2", "memory": "2Gi"},
                         },
-                        "startupProbe": probe | {"periodSeconds": 2, "failureThreshold": 300},
+                        "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": 600},
                         "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 2},
                         "livenessProbe": {
                             "httpGet": {"path": "/v2/health/live", "port": 8080},
