@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -46,6 +46,9 @@ integration: venv ## Run the tests against a real API server and real processes
 
 e2e: venv ## Run the tests on the kind cluster (brings it up)
 	@$(BIN)/pytest tests/e2e --junitxml=out/junit-e2e.xml
+
+bench: venv ## Measure the predictor beside other servers (QUICK=1: 3 minutes, else about 20)
+	@$(BIN)/python -m bench.run
 
 lint: venv ## Check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,136 @@
+"""What one core can do with no server: loops over decode, preprocess and infer, part by part and whole.
+
+Run as a process of its own, pinned to one core: `python -m bench.limit WEIGHTS SECONDS`; prints JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+from squeezenet import artifact as artifacts
+from squeezenet import classify, preprocess
+from squeezenet.artifact import Artifact
+from squeezenet.engines.numpy_reference import logits as reference_logits
+
+from bench import pictures
+from bench.onnx_network import onnx_session
+from bench.pictures import Picture
+
+Pixels = NDArray[np.uint8]
+Decode = Callable[[bytes], Image.Image]
+Infer = Callable[[Pixels], NDArray[np.float32]]
+Infers = Mapping[str, Infer]
+
+
+def ours(data: bytes) -> Image.Image:
+    """The predictor's own decoder, with every check of the contract."""
+    return preprocess.decode(data)
+
+
+def pillow(data: bytes) -> Image.Image:
+    """Pillow alone."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def turbojpeg(data: bytes) -> Image.Image:
+    """libjpeg-turbo through simplejpeg, fastest settings of equal pixels."""
+    return Image.fromarray(simplejpeg.decode_jpeg(data))
+
+
+DECODERS: Mapping[str, Decode] = {"ours": ours, "Pillow": pillow, "turbojpeg": turbojpeg}
+
+
+def engines(artifact: Artifact) -> dict[str, Infer]:
+    """Engines on one thread."""
+    from squeezenet.engines.openvino_engine import OpenVINOEngine
+
+    return {
+        "OpenVINO": OpenVINOEngine(artifact, 1, 1).classify_pixels,
+        "ONNX Runtime": onnx_session(artifact),
+    }
+
+
+def main(weights: str, seconds: float) -> dict[str, Any]:
+    """Times each part and each whole loop, on every picture."""
+    artifact = artifacts.load(weights)
+    infers = engines(artifact)
+    chosen = pictures.load()
+    return {
+        "parts_ms": {one.name: parts_ms(artifact, infers, one, seconds / 4) for one in chosen},
+        "loops_per_s": {one.name: loops_per_s(artifact, infers, one, seconds) for one in chosen},
+        "logit_difference": {name: difference(artifact, infer, chosen[0]) for name, infer in infers.items()},
+    }
+
+
+def parts_ms(artifact: Artifact, infers: Infers, picture: Picture, seconds: float) -> dict[str, float]:
+    """Milliseconds of each part on its own."""
+    spec = artifact.config.input
+    image = ours(picture.jpeg)
+    square = preprocess.to_pixels(image, spec)[None]
+    logits = infers["OpenVINO"](square)[0]
+    parts: dict[str, Callable[[], object]] = {
+        f"decode, {name}": partial(decode, picture.jpeg) for name, decode in DECODERS.items()
+    }
+    parts["resize and crop"] = partial(preprocess.to_pixels, image, spec)
+    parts |= {f"infer, {name}": partial(infer, square) for name, infer in infers.items()}
+    parts["answer"] = partial(answer, artifact, logits)
+    return {name: 1000 / rate(part, seconds) for name, part in parts.items()}
+
+
+def loops_per_s(artifact: Artifact, infers: Infers, picture: Picture, seconds: float) -> dict[str, float]:
+    """Pictures a second of each whole loop; every answer is checked."""
+
+    def whole(decode: Decode, infer: Infer) -> None:
+        pixels = preprocess.to_pixels(decode(picture.jpeg), artifact.config.input)
+        body = orjson.loads(answer(artifact, infer(pixels[None])[0]))
+        assert body["predictions"][0]["class_id"] == picture.class_id
+
+    return {
+        f"{decoder}, {engine}": rate(partial(whole, decode, infer), seconds)
+        for decoder, decode in DECODERS.items()
+        for engine, infer in infers.items()
+    }
+
+
+def difference(artifact: Artifact, infer: Infer, picture: Picture) -> float:
+    """The largest difference of a logit from the NumPy reference."""
+    square = preprocess.to_pixels(ours(picture.jpeg), artifact.config.input)[None]
+    expected = reference_logits(artifact.config, artifact.state, square)
+    return float(np.abs(infer(square) - expected).max())
+
+
+def answer(artifact: Artifact, logits: NDArray[np.float32]) -> bytes:
+    """Top-5 as the predictor's JSON."""
+    top = classify.top_k(logits, artifact.labels, 5)
+    rows = [{"class_id": p.class_id, "label": p.label, "probability": p.probability} for p in top]
+    return orjson.dumps({"predictions": [{**rows[0], "top_k": rows}]})
+
+
+def rate(work: Callable[[], object], seconds: float) -> float:
+    """Calls a second: the best of three runs, since whatever else runs can only slow it down."""
+    work()
+    best = 0.0
+    for _ in range(3):
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds / 3 or not count:
+            work()
+            count += 1
+        best = max(best, count / (time.perf_counter() - began))
+    return best
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], float(sys.argv[2]))))

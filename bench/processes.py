@@ -1,0 +1,81 @@
+"""Environments and processes of the contestants: installed once, pinned to cores, ended for certain."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+REPO = Path(__file__).parents[1]
+CACHE = Path(os.environ.get("SQUEEZESERVE_CACHE") or Path.home() / ".cache" / "squeezeserve") / "bench"
+COMMON = REPO / "bench" / "requirements" / "common.txt"
+
+
+def environment(requirements: str | None) -> Path:
+    """The Python of an environment with these requirements, installed the first time."""
+    if requirements is None:
+        return Path(sys.executable)
+    file = COMMON.with_name(f"{requirements}.txt")
+    key = hashlib.sha256(file.read_bytes() + COMMON.read_bytes()).hexdigest()[:12]
+    folder = CACHE / f"{requirements}-{key}"
+    if not (folder / "complete").exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--clear", "-q", "-p", sys.executable, folder], check=True)
+        python = folder / "bin" / "python"
+        subprocess.run([*uv, "pip", "install", "-q", "-p", python, "-r", file], check=True)
+        (folder / "complete").touch()
+    return folder / "bin" / "python"
+
+
+def pinned(cores: Sequence[int], command: Sequence[str | Path]) -> list[str]:
+    """The command, on these cores only."""
+    return ["taskset", "-c", ",".join(map(str, cores)), *map(str, command)]
+
+
+@contextmanager
+def running(command: Sequence[str], variables: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
+    """A process with all that it starts; every one of them is ended afterwards."""
+    paths = os.pathsep.join([str(REPO), str(REPO / "predictor")])
+    environment = {**os.environ, "PYTHONPATH": paths, **variables}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, cwd=REPO, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        family = _family(process.pid)
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for child in family:
+            if child.is_running():
+                child.kill()
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of a process and its children, so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in _family(process.pid))
+
+
+def resident_mb(process: psutil.Process) -> float:
+    """Memory of a process and its children in MB, with shared pages counted once (PSS)."""
+    return sum(one.memory_full_info().pss for one in _family(process.pid)) / 1e6
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

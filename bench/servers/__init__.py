@@ -1,0 +1,1 @@
+"""Other servers, each as its documentation shows, around one and the same handler."""
