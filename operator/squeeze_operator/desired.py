@@ -127,6 +127,7 @@ def _arguments(name: str, spec: ModelSpec, options: Options) -> list[str]:
         # Never "auto": a pod without a GPU request must not use a GPU that it happens to see.
         f"--device={'cuda' if gpus else 'cpu'}",
         f"--grpc-port={names.GRPC_PORT}",
+        f"--streams={spec.profile.streams}",
     ]
     if gpus and options.allow_cpu_fallback:
         arguments.append("--cpu-fallback")

@@ -14,6 +14,8 @@ class Profile:
     target: int
     max_unavailable: int | str
     """How many replicas a node drain may take away at once."""
+    streams: int
+    """Pictures that a replica computes at a time on its CPUs; 0 is one for each."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -24,6 +26,8 @@ PROFILES: Mapping[str, Profile] = {
         max_replicas=5,
         target=70,
         max_unavailable=1,
+        # One picture gets all the threads.
+        streams=1,
     ),
     # Whole cores that are really there, so the threads of the engine are never throttled.
     "throughput": Profile(
@@ -32,6 +36,7 @@ PROFILES: Mapping[str, Profile] = {
         max_replicas=10,
         target=80,
         max_unavailable="25%",
+        streams=0,
     ),
     # Tight packing, few replicas, scaling only when it hurts.
     "cost": Profile(
@@ -40,5 +45,6 @@ PROFILES: Mapping[str, Profile] = {
         max_replicas=2,
         target=85,
         max_unavailable="50%",
+        streams=0,
     ),
 }

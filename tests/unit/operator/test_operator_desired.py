@@ -76,6 +76,7 @@ def test_the_smallest_model_in_full() -> None:
                             "--weights=builtin://digits",
                             "--device=cpu",
                             "--grpc-port=8081",
+                            "--streams=1",
                         ],
                         "env": [
                             {"name": "HOME", "value": "/tmp"},
