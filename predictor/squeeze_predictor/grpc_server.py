@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -18,8 +19,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as service
 from squeeze_predictor import metrics, protocol_grpc, tensors
 from squeeze_predictor.errors import ApiError, StartError
 from squeeze_predictor.guard import log_unexpected
-from squeeze_predictor.model import Work
+from squeeze_predictor.network import Network
 from squeeze_predictor.routes.context import Context
+from squeeze_predictor.work import Job, Work
 
 SERVICE = "inference.GRPCInferenceService"
 REASON = "squeeze-reason"
@@ -105,10 +107,11 @@ class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
             async def client_left() -> bool:
                 return bool(call.cancelled())
 
-            work = Work(
-                lambda network: protocol_grpc.encode(tensors.infer(network, protocol_grpc.parse(request))),
-                client_left,
-            )
+            def parse(network: Network) -> Job:
+                job = tensors.job(protocol_grpc.parse(request), network)
+                return replace(job, answer=lambda rows: protocol_grpc.encode(job.answer(rows)))
+
+            work = Work(parse, client_left, heavy=False)
             answer, _ = await context.dataplane.infer(model_name=request.model_name, request=work)
             return answer
 

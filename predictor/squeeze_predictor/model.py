@@ -6,24 +6,14 @@ thread, never on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from squeeze_predictor import tensors
 from squeeze_predictor.admission import Admission
 from squeeze_predictor.lifecycle import Lifecycle
-from squeeze_predictor.network import Network
 from squeeze_predictor.sdk import InferRequest, Model
-
-
-@dataclass(frozen=True)
-class Work:
-    """Everything blocking about one request: parse, decode, infer, encode."""
-
-    call: Callable[[Network], Any]
-    client_left: Callable[[], Awaitable[bool]]
+from squeeze_predictor.work import Work
 
 
 class SqueezeModel(Model):  # type: ignore[misc]  # the SDK is untyped
@@ -53,8 +43,8 @@ class SqueezeModel(Model):  # type: ignore[misc]  # the SDK is untyped
         """What the work returns. Raises ApiError, also when the queue is full or the model not ready."""
         network = self.lifecycle.serving()
         if isinstance(payload, Work):
-            return await self.admission.run(partial(payload.call, network), payload.client_left)
-        return await self.admission.run(partial(tensors.infer, network, payload))
+            return await self.admission.do(payload, network)
+        return await self.admission.do(Work(partial(tensors.job, payload), _stays, heavy=False), network)
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the inputs."""
@@ -63,3 +53,8 @@ class SqueezeModel(Model):  # type: ignore[misc]  # the SDK is untyped
     def get_output_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the outputs."""
         return tensors.output_metadata()
+
+
+async def _stays() -> bool:
+    """For a transport that cannot tell whether its client is still there."""
+    return False

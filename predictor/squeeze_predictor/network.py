@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ from squeeze_predictor.settings import Settings
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
+Rows = list[list[classify.Prediction]]
+"""For each picture its classes, best first."""
+Many = TypeVar("Many", Sequence["Picture"], FloatArray)
 
 TOO_LARGE_REASONS = frozenset({"PictureTooLarge", "PictureTooManyPixels"})
 # What a CUDA context says once it is beyond use; every later call fails alike.
@@ -91,16 +95,29 @@ class Network:
             raise bad_request("TopKInvalid", f"top_k must be between 1 and {self.num_classes}", "top_k")
         return asked
 
-    def classify_pictures(self, pictures: Sequence[Picture], top_k: int) -> list[list[classify.Prediction]]:
-        """Predictions for each picture, best class first. Raises ApiError naming the picture at fault."""
+    def picture_parts(self, pictures: Sequence[Picture], top_k: int) -> list[Callable[[], Rows]]:
+        """Calls that classify a part of the pictures each, in order; they raise ApiError naming a picture.
+
+        Raises ApiError for no picture, or too many.
+        """
         self.check_batch(len(pictures))
+        return [partial(self._classify_pictures, part, top_k) for part in self._split(pictures)]
+
+    def tensor_parts(self, batch: FloatArray, top_k: int) -> list[Callable[[], Rows]]:
+        """Like `picture_parts`, for a preprocessed batch [N, 3, crop, crop], float32 and finite."""
+        self.check_batch(len(batch))
+        return [partial(self._classify_tensors, part, top_k) for part in self._split(batch)]
+
+    def _split(self, many: Many) -> list[Many]:
+        size = self.engine.best_batch
+        return [many[start : start + size] for start in range(0, len(many), size)]
+
+    def _classify_pictures(self, pictures: Sequence[Picture], top_k: int) -> Rows:
         with metrics.stage("decode"):
             pixels = np.stack([self._pixels(picture) for picture in pictures])
         return self._answer(self._infer(self.engine.classify_pixels, pixels), top_k)
 
-    def classify_tensor(self, batch: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
-        """Predictions for a preprocessed batch [N, 3, crop, crop], float32 and finite."""
-        self.check_batch(len(batch))
+    def _classify_tensors(self, batch: FloatArray, top_k: int) -> Rows:
         return self._answer(self._infer(self.engine.classify_tensors, batch), top_k)
 
     def check_batch(self, count: int, field: str | None = None) -> None:
@@ -124,7 +141,7 @@ class Network:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
             raise ApiError(status, error.reason, error.message, field=picture.field) from None
 
-    def _answer(self, logits: FloatArray, top_k: int) -> list[list[classify.Prediction]]:
+    def _answer(self, logits: FloatArray, top_k: int) -> Rows:
         if not np.isfinite(logits).all():
             raise bad_request("TensorInvalid", "the network's output is not finite: scale the input")
         metrics.PICTURES.inc(len(logits))

@@ -85,7 +85,7 @@ _FLAGS = (
     _Flag("max-batch", int, 64, "most pictures in a request", 1, 4096),
     _Flag("threads", int, 0, "CPU threads; 0 follows the cgroup quota", 0, 1024),
     _Flag("streams", int, 0, "pictures computed at a time on the CPU; 0 is one for each thread", 0, 1024),
-    _Flag("queue-size", int, 64, "requests that may wait; one more is answered with 503", 0, 100_000),
+    _Flag("queue-size", int, 64, "pictures that may wait; one more is answered with 503", 0, 100_000),
     _Flag("queue-timeout", float, 30.0, "seconds a request may wait before 504", 0.001),
     _Flag("body-timeout", float, 30.0, "seconds without a byte of the request body before 408", 0.001),
     _Flag("drain-seconds", float, 5.0, "after SIGTERM, seconds to go on answering while not ready", 0),

@@ -1,12 +1,13 @@
 """What the V2 tensors mean: checks an `InferRequest`, classifies, and builds the `InferResponse`.
 
-Shared by every transport that yields the SDK's types, so REST and gRPC cannot drift apart. Runs in a
-worker thread.
+Shared by every transport that yields the SDK's types, so REST and gRPC cannot drift apart. Runs where a
+request is parsed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from squeezenet.classify import Prediction
 from squeeze_predictor.errors import bad_request, shown
 from squeeze_predictor.network import FloatArray, Network, Picture
 from squeeze_predictor.sdk import InferInput, InferOutput, InferRequest, InferResponse
+from squeeze_predictor.work import Job
 
 OUTPUT_TYPES = {"class_id": "INT64", "probability": "FP32", "label": "BYTES"}
 
@@ -34,8 +36,8 @@ def output_metadata() -> list[dict[str, Any]]:
     ]
 
 
-def infer(network: Network, request: InferRequest, query_top_k: int | None = None) -> InferResponse:
-    """The answer to a V2 request. Raises ApiError naming the field at fault."""
+def job(request: InferRequest, network: Network, query_top_k: int | None = None) -> Job:
+    """What a V2 request asks for, answered by an InferResponse. Raises ApiError naming the field at fault."""
     _check_outputs(request)
     top_k = network.top_k(_asked_top_k(request, query_top_k))
     if len(request.inputs) != 1:
@@ -53,10 +55,10 @@ def infer(network: Network, request: InferRequest, query_top_k: int | None = Non
             "DatatypeInvalid", f"'{given.name}' must have datatype {expected}", "inputs[0].datatype"
         )
     if expected == "BYTES":
-        predictions = network.classify_pictures(_pictures(given, network), top_k)
+        parts = network.picture_parts(_pictures(given, network), top_k)
     else:
-        predictions = network.classify_tensor(_tensor(given, network), top_k)
-    return _response(request, predictions)
+        parts = network.tensor_parts(_tensor(given, network), top_k)
+    return Job(parts, given.shape[0], partial(_response, request))
 
 
 def picture_request(model_name: str, data: bytes) -> InferRequest:

@@ -12,10 +12,10 @@ from starlette.routing import Route
 from squeeze_predictor import content, protocol_v1
 from squeeze_predictor.content import Kind
 from squeeze_predictor.errors import ApiError
-from squeeze_predictor.model import Work
 from squeeze_predictor.network import Network, Picture
 from squeeze_predictor.routes.context import Context, json_response
 from squeeze_predictor.settings import Settings
+from squeeze_predictor.work import Job, Work
 
 METHODS = ["POST", "PUT"]
 
@@ -35,12 +35,14 @@ def routes(context: Context) -> list[Route]:
         context.lifecycle.serving().top_k(top_k)
         context.model.admission.check()
         async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
-            work = Work(
-                lambda network: _predict(
-                    network, body, content_type, request.url.path, top_k, context.settings
-                ),
-                request.is_disconnected,
-            )
+            kind = content.kind_of(content_type, body, request.url.path)
+
+            def parse(network: Network) -> Job:
+                pictures = _pictures(kind, body, content_type, context.settings)
+                parts = network.picture_parts(pictures, network.top_k(top_k))
+                return Job(parts, len(pictures), protocol_v1.answer)
+
+            work = Work(parse, request.is_disconnected, heavy=kind is not Kind.PICTURE)
             answer, _ = await context.dataplane.infer(model_name=model_name, request=work)
         return json_response(answer)
 
@@ -55,15 +57,7 @@ def body_limit(content_type: str, settings: Settings) -> int:
     return settings.max_bytes if is_picture else settings.max_body
 
 
-def _predict(
-    network: Network, body: bytes, content_type: str, path: str, top_k: int | None, settings: Settings
-) -> bytes:
-    pictures = _pictures(body, content_type, path, settings)
-    return protocol_v1.answer(network.classify_pictures(pictures, network.top_k(top_k)))
-
-
-def _pictures(body: bytes, content_type: str, path: str, settings: Settings) -> list[Picture]:
-    kind = content.kind_of(content_type, body, path)
+def _pictures(kind: Kind, body: bytes, content_type: str, settings: Settings) -> list[Picture]:
     if kind is Kind.JSON:
         return protocol_v1.parse(body, settings.max_batch, settings.max_bytes)
     if kind is Kind.MULTIPART:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,12 +12,12 @@ from starlette.routing import Route
 from squeeze_predictor import content, protocol_v1, protocol_v2, tensors
 from squeeze_predictor.content import Kind
 from squeeze_predictor.errors import ApiError
-from squeeze_predictor.model import Work
 from squeeze_predictor.network import Network
 from squeeze_predictor.routes.context import Context, json_response
 from squeeze_predictor.routes.v1 import body_limit
 from squeeze_predictor.sdk import InferRequest
 from squeeze_predictor.settings import Settings
+from squeeze_predictor.work import Job, Work
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 
@@ -31,13 +34,16 @@ def routes(context: Context) -> list[Route]:
         context.lifecycle.serving()
         context.model.admission.check()
 
-        def work(network: Network, body: bytes) -> protocol_v2.Wire:
+        def parse(body: bytes, network: Network) -> Job:
             parsed = _parse(body, content_type, json_length, request, model_name, context.settings)
-            return protocol_v2.encode(tensors.infer(network, parsed, query_top_k))
+            job = tensors.job(parsed, network, query_top_k)
+            return replace(job, answer=lambda rows: protocol_v2.encode(job.answer(rows)))
 
         async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
-            job = Work(lambda network: work(network, body), request.is_disconnected)
-            wire, _ = await context.dataplane.infer(model_name=model_name, request=job)
+            # Base64 in JSON takes long; a raw picture and binary tensors are only cut out.
+            heavy = json_length is None and not content_type.startswith("image/")
+            work = Work(partial(parse, body), request.is_disconnected, heavy)
+            wire, _ = await context.dataplane.infer(model_name=model_name, request=work)
         if wire.json_length is None:
             return json_response(wire.body)
         return Response(

@@ -26,6 +26,10 @@ class Engine(Protocol):
     def device(self) -> str:
         """``cpu`` or ``cuda``: where it really runs."""
 
+    @property
+    def best_batch(self) -> int:
+        """How many pictures are computed at a time at the highest rate."""
+
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes] of RGB squares uint8 [N, crop, crop, 3], N >= 1."""
 

@@ -66,6 +66,10 @@ class OpenVINOEngine:
     def device(self) -> str:
         return "cpu"
 
+    @property
+    def best_batch(self) -> int:
+        return 1
+
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> Array:
         """Logits [N, classes], float32, of RGB squares uint8 [N, crop, crop, 3]."""
         return self._infer(pixels.astype(np.float32))

@@ -68,6 +68,10 @@ class TorchEngine:
     def device(self) -> str:
         return self._device
 
+    @property
+    def best_batch(self) -> int:
+        return PASS
+
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes], float32, of RGB squares uint8 [N, crop, crop, 3]."""
         return self.classify_tensors(normalise(pixels, self._input))

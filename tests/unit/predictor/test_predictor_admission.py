@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from squeeze_predictor.admission import Admission, BodyBudget
 from squeeze_predictor.errors import ApiError
+from squeeze_predictor.work import Job, Work
 
 
 class Gate:
@@ -22,6 +25,20 @@ class Gate:
         self.runs += 1
         assert self.event.wait(20)
         return self.runs
+
+
+async def stays() -> bool:
+    return False
+
+
+async def run(
+    admission: Admission, *calls: Callable[[], Any], left: Callable[[], Awaitable[bool]] = stays
+) -> Any:
+    """The results of a request whose parts are these calls, or the result of the only one."""
+    job = Job(calls, len(calls), lambda results: results if len(calls) > 1 else results[0])
+    parts = [lambda call=call: [call()] for call in calls]
+    work = Work(lambda _: replace(job, parts=parts), left, heavy=len(calls) > 1)
+    return await admission.do(work, None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -39,30 +56,30 @@ async def until_running(gate: Gate, runs: int = 1) -> None:
 
 async def test_one_more_than_workers_and_queue_is_refused_at_once(gate: Gate) -> None:
     admission = Admission(workers=1, queue_size=1, queue_timeout=20)
-    accepted = [asyncio.create_task(admission.run(gate)) for _ in range(2)]
+    accepted = [asyncio.create_task(run(admission, gate)) for _ in range(2)]
     await until_running(gate)
     with pytest.raises(ApiError) as caught:
-        await admission.run(gate)
+        await run(admission, gate)
     assert (caught.value.status, caught.value.reason) == (503, "QueueFull")
     assert caught.value.headers["Retry-After"] == "1"
     with pytest.raises(ApiError):
         admission.check()
     gate.event.set()
     assert await asyncio.gather(*accepted) == [1, 2]
-    assert await admission.run(gate) == 3
+    assert await run(admission, gate) == 3
 
 
 async def test_no_queue_at_all_still_serves_one(gate: Gate) -> None:
     gate.event.set()
-    assert await Admission(1, 0, 1).run(gate) == 1
+    assert await run(Admission(1, 0, 1), gate) == 1
 
 
 async def test_waiting_too_long_is_a_504_while_the_worker_is_still_busy(gate: Gate) -> None:
     admission = Admission(workers=1, queue_size=5, queue_timeout=0.05)
-    first = asyncio.create_task(admission.run(gate))
+    first = asyncio.create_task(run(admission, gate))
     await until_running(gate)
     with pytest.raises(ApiError) as caught:
-        await admission.run(gate)
+        await run(admission, gate)
     assert (caught.value.status, caught.value.reason) == (504, "QueueTimeout")
     gate.event.set()
     assert await first == 1
@@ -76,17 +93,17 @@ async def test_work_of_a_client_that_left_is_never_done(gate: Gate) -> None:
         return True
 
     with pytest.raises(ApiError, match="closed the connection"):
-        await admission.run(gate, left)
+        await run(admission, gate, left=left)
     assert gate.runs == 0
-    assert await admission.run(gate) == 1
+    assert await run(admission, gate) == 1
 
 
 async def test_failed_and_cancelled_work_gives_its_slot_back(gate: Gate) -> None:
     admission = Admission(workers=1, queue_size=0, queue_timeout=20)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            await admission.run(lambda: 1 // 0)
-    cancelled = asyncio.create_task(admission.run(gate))
+            await run(admission, lambda: 1 // 0)
+    cancelled = asyncio.create_task(run(admission, gate))
     await until_running(gate)
     cancelled.cancel()
     await asyncio.sleep(0.05)
@@ -96,7 +113,64 @@ async def test_failed_and_cancelled_work_gives_its_slot_back(gate: Gate) -> None
     gate.event.set()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    assert await admission.run(gate) == 2
+    assert await run(admission, gate) == 2
+
+
+async def test_parts_come_back_in_order_and_use_every_worker() -> None:
+    admission = Admission(workers=2, queue_size=9, queue_timeout=20)
+    both = threading.Barrier(2, timeout=20)
+
+    def meets(number: int) -> int:
+        # Two parts have to be computed at a time for either to end.
+        both.wait()
+        return number
+
+    calls = [lambda number=number: meets(number) for number in range(6)]
+    assert await run(admission, *calls) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_single_picture_does_not_wait_for_all_parts_of_a_large_request(gate: Gate) -> None:
+    admission = Admission(workers=1, queue_size=20, queue_timeout=20)
+    done: list[str] = []
+    large = asyncio.create_task(run(admission, gate, *[lambda: done.append("part")] * 9))
+    await until_running(gate)
+    single = asyncio.create_task(run(admission, lambda: done.append("single")))
+    await asyncio.sleep(0.05)
+    gate.event.set()
+    await asyncio.gather(large, single)
+    assert done.index("single") <= 1
+
+
+async def test_a_request_counts_as_many_as_its_pictures(gate: Gate) -> None:
+    admission = Admission(workers=1, queue_size=3, queue_timeout=20)
+    first = asyncio.create_task(run(admission, gate, gate, gate))
+    await until_running(gate)
+    with pytest.raises(ApiError, match="3 pictures are being answered or waiting, of 4 that may"):
+        await run(admission, gate, gate)
+    last = asyncio.create_task(run(admission, gate))
+    await asyncio.sleep(0.05)
+    gate.event.set()
+    assert len(await first) == 3
+    await last
+
+
+async def test_a_request_larger_than_the_queue_is_answered_alone(gate: Gate) -> None:
+    admission = Admission(workers=1, queue_size=1, queue_timeout=20)
+    gate.event.set()
+    assert len(await run(admission, *[gate] * 5)) == 5
+
+
+async def test_a_part_that_fails_ends_the_request_and_frees_the_workers(gate: Gate) -> None:
+    admission = Admission(workers=1, queue_size=20, queue_timeout=20)
+
+    def refused() -> None:
+        raise ApiError(400, "PictureInvalid", "the second")
+
+    gate.event.set()
+    with pytest.raises(ApiError, match="the second"):
+        await run(admission, gate, refused, *[gate] * 6)
+    assert gate.runs < 7
+    assert await run(admission, gate)
 
 
 def test_body_budget_at_its_edge() -> None:

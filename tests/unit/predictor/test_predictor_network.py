@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from squeeze_predictor import tensors
 from squeeze_predictor.errors import ApiError
 from squeeze_predictor.lifecycle import Lifecycle
-from squeeze_predictor.network import Network, Picture
+from squeeze_predictor.network import Network, Picture, Rows
 from squeeze_predictor.sdk import InferInput, InferRequest, RequestedOutput
 from squeezenet.architecture import tensor_shapes
 from squeezenet.artifact import Artifact
@@ -24,6 +25,7 @@ class StubEngine:
 
     name = "stub"
     device = "cpu"
+    best_batch = 16
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -58,21 +60,36 @@ def request(datatype: str, data: object, shape: list[int], name: str, **more: ob
     return InferRequest(model_name="m", infer_inputs=[tensor], parameters={}, **more)
 
 
+def classified(network: Network, pictures: list[Picture], top_k: int) -> Rows:
+    return [row for part in network.picture_parts(pictures, top_k) for row in part()]
+
+
+def answered(network: Network, case: InferRequest, **more: Any) -> Any:
+    job = tensors.job(case, network, **more)
+    return job.answer([row for part in job.parts for row in part()])
+
+
+def test_a_batch_is_split_into_parts_that_the_engine_likes(network: Network) -> None:
+    parts = network.tensor_parts(np.ones((40, 3, 32, 32), np.float32), 2)
+    assert [len(part()) for part in parts] == [16, 16, 8]
+    assert {row[0].label for part in parts for row in part()} == {"d"}
+
+
 def test_batch_limit_at_its_edge(network: Network) -> None:
-    assert len(network.classify_pictures([Picture(png())] * 40, 1)) == 40
+    assert len(classified(network, [Picture(png())] * 40, 1)) == 40
     with pytest.raises(ApiError, match="at most 40"):
-        network.classify_pictures([Picture(png())] * 41, 1)
+        classified(network, [Picture(png())] * 41, 1)
     with pytest.raises(ApiError, match="no picture"):
-        network.classify_pictures([], 1)
+        classified(network, [], 1)
 
 
 @pytest.mark.parametrize(("size", "status"), [((100, 100), None), ((101, 100), 413)])
 def test_pixel_limit_at_its_edge(network: Network, size: tuple[int, int], status: int | None) -> None:
     if status is None:
-        assert network.classify_pictures([Picture(png(size))], 1)
+        assert classified(network, [Picture(png(size))], 1)
         return
     with pytest.raises(ApiError) as caught:
-        network.classify_pictures([Picture(png(size), "instances[0].b64")], 1)
+        classified(network, [Picture(png(size), "instances[0].b64")], 1)
     assert (caught.value.status, caught.value.field) == (status, "instances[0].b64")
 
 
@@ -88,7 +105,7 @@ def test_plain_engine_failure_leaves_the_server_alive(network: Network) -> None:
     lifecycle.loaded(network)
     network.engine.error = ValueError("secret detail")  # type: ignore[attr-defined]
     with pytest.raises(ApiError) as caught:
-        network.classify_pictures([Picture(png())], 1)
+        classified(network, [Picture(png())], 1)
     assert caught.value.status == 500
     assert "secret" not in caught.value.message
     assert lifecycle.ready
@@ -99,7 +116,7 @@ def test_sticky_cuda_failure_ends_liveness(network: Network) -> None:
     lifecycle.loaded(network)
     network.engine.error = RuntimeError("CUDA error: an illegal memory access")  # type: ignore[attr-defined]
     with pytest.raises(ApiError):
-        network.classify_pictures([Picture(png())], 1)
+        classified(network, [Picture(png())], 1)
     assert not lifecycle.ready
     assert lifecycle.failure
     with pytest.raises(ApiError, match="must be restarted"):
@@ -112,7 +129,7 @@ def test_out_of_memory_is_a_503_and_the_server_lives_on(network: Network) -> Non
 
     network.engine.error = OutOfMemoryError("CUDA error? no: CUDA out of memory")  # type: ignore[attr-defined]
     with pytest.raises(ApiError) as caught:
-        network.classify_pictures([Picture(png())], 1)
+        classified(network, [Picture(png())], 1)
     assert caught.value.status == 503
     assert network.broken is None
 
@@ -152,7 +169,7 @@ def test_cpu_in_the_place_of_cuda_shows(network: Network) -> None:
 )
 def test_tensor_refusals_name_the_field(network: Network, case: InferRequest, field: str) -> None:
     with pytest.raises(ApiError) as caught:
-        tensors.infer(network, case)
+        answered(network, case)
     assert (caught.value.status, caught.value.field) == (400, field)
 
 
@@ -161,7 +178,7 @@ def test_top_k_parameter_must_be_a_number_of_classes(network: Network, top_k: ob
     case = request("BYTES", [png()], [1], "image")
     case.parameters = {"top_k": top_k}
     with pytest.raises(ApiError) as caught:
-        tensors.infer(network, case)
+        answered(network, case)
     assert caught.value.status == 400
 
 
@@ -169,6 +186,6 @@ def test_response_holds_only_what_was_asked_for(network: Network) -> None:
     case = request(
         "BYTES", [png()] * 2, [2], "image", request_outputs=[RequestedOutput("label")], request_id="7"
     )
-    response = tensors.infer(network, case, query_top_k=3)
+    response = answered(network, case, query_top_k=3)
     assert response.id == "7"
     assert [(output.name, output.shape) for output in response.outputs] == [("label", [2, 3])]
