@@ -30,7 +30,7 @@ CLIENT_CLOSED = 499
 
 
 class Admission:
-    """`workers` parts at a time, `queue_size` pictures more in the queue, each for at most `queue_timeout` s."""
+    """`workers` parts at a time; `queue_size` more pictures wait, each at most `queue_timeout` seconds."""
 
     def __init__(self, workers: int, queue_size: int, queue_timeout: float) -> None:
         self._limit = workers
