@@ -24,12 +24,17 @@ Send = Callable[[Picture], Awaitable[int]]
 """Sends a picture; gives the class that was answered."""
 
 
+class Shed(Exception):
+    """503: the server said that it has enough to do."""
+
+
 @dataclass
 class Result:
-    """Seconds from due (or sent) to answered, of right answers; `wrong` holds what else came."""
+    """Seconds from due (or sent) to answered, of right answers; `wrong` holds what else came but 503."""
 
     duration: float
     latencies: list[float] = field(default_factory=list)
+    shed: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, float]:
@@ -40,6 +45,7 @@ class Result:
             "p50_ms": float(np.percentile(ms, 50)),
             "p99_ms": float(np.percentile(ms, 99)),
             "answers": len(self.latencies),
+            "shed": self.shed,
             "wrong": len(self.wrong),
         }
 
@@ -75,6 +81,10 @@ async def open_loop(send: Send, picture: Picture, per_second: float, seconds: fl
 async def _one(send: Send, picture: Picture, began: float, result: Result) -> None:
     try:
         class_id = await send(picture)
+    except Shed:
+        result.shed += 1
+        await asyncio.sleep(0.01)
+        return
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError, KeyError) as error:
         result.wrong.append(f"{type(error).__name__}: {error}"[:200])
         await asyncio.sleep(0.01)
@@ -145,6 +155,8 @@ def grpc_v2(channel: Any, model: str) -> Send:
 async def _post(session: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]) -> Any:
     async with session.post(url, data=body, headers=headers) as response:
         content = await response.read()
+        if response.status == 503:
+            raise Shed
         if response.status != 200:
             raise ValueError(f"HTTP {response.status}: {content[:120]!r}")
         return json.loads(content)

@@ -36,6 +36,7 @@ def ratios(results: Json) -> Json:
         "two_cores_vs_one": rate(results["ours_two_cores"]["pictures"][name]) / ours,
         "p50_alone_vs_limit": alone / (1000 / fastest),
         "p99_vs_p50_at_70_percent": steady["p99_ms"] / steady["p50_ms"],
+        "goodput_at_3x_vs_capacity": results["ours"]["overload_3x"]["per_second"] / ours,
         "start_vs_fastapi_torch": (
             results["ours"]["first_answer_s"] / starts["FastAPI, torch"]
             if "FastAPI, torch" in starts
@@ -79,6 +80,7 @@ def _ratio_rows(results: Json) -> str:
         "two_cores_vs_one",
         "p50_alone_vs_limit",
         "p99_vs_p50_at_70_percent",
+        "goodput_at_3x_vs_capacity",
         "start_vs_fastapi_torch",
     ):
         value = results[name]

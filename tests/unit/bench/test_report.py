@@ -23,6 +23,7 @@ def results() -> dict[str, Any]:
         "protocols": {"raw": closed(30, 36), "gRPC": closed(29, 34)},
         "pictures": {"600x400": closed(30, 36)},
         "open_70_percent": {"p50_ms": 30.0, "p99_ms": 45.0},
+        "overload_3x": {"per_second": 34.2, "p99_ms": 2000.0},
         "resident_mb": 150.0,
     }
     peer = {"first_answer_s": 12.0, "resident_mb": 900.0}
@@ -58,6 +59,7 @@ def test_ratios(results: dict[str, Any]) -> None:
     assert found["throughput_vs_best_peer_same_engine"] == pytest.approx(36 / 32)
     assert found["two_cores_vs_one"] == pytest.approx(70 / 36)
     assert found["p50_alone_vs_limit"] == pytest.approx(30 / 25)
+    assert found["goodput_at_3x_vs_capacity"] == pytest.approx(34.2 / 36)
     assert found["p99_vs_p50_at_70_percent"] == pytest.approx(1.5)
     assert found["start_vs_fastapi_torch"] == pytest.approx(1.5 / 12)
 
