@@ -1,7 +1,9 @@
 """Sends a real picture through the gateway and shows the answer as a person would like to see it."""
 
 import shutil
+import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -67,17 +69,17 @@ def first_answer(settings: Settings) -> Answer:
     return classify(picture, settings)
 
 
-def show(answer: Answer, settings: Settings) -> str:
-    """The picture, the answer with bars, the curl line to repeat it, and what to try next."""
+def show(answer: Answer, settings: Settings, *, colour: bool) -> str:
+    """The picture, the answer with bars, the curl line to repeat it, and what to try next.
+
+    Without colours, as in a log file, there are no escape sequences and no picture.
+    """
     picture = sample_picture()
-    with Image.open(picture) as image:
-        drawn = render_picture(image.convert("RGB"), 32)
+    drawn = _drawn(picture) if colour else ""
     shown = picture.relative_to(paths.REPO) if picture.is_relative_to(paths.REPO) else picture
     url = f"http://{host()}:{settings.gateway_port}/v1/models/{platform.SAMPLE}:predict"
-    return f"""
-{drawn}
-
-{render_predictions(answer.predictions, 60)}
+    return f"""{drawn}
+{render_predictions(answer.predictions, 60, colour=colour)}
 
 {answer.milliseconds:.1f} ms through 127.0.0.1:{settings.gateway_port} → gateway → InferenceService
 
@@ -92,6 +94,18 @@ Next:
   make test                                      # everything that this project checks
   make down                                      # undo it all; caches stay
 """
+
+
+def in_colour(environment: Mapping[str, str]) -> bool:
+    """Whether standard output shows colours: a terminal, unless NO_COLOR or FORCE_COLOR says otherwise."""
+    if environment.get("NO_COLOR"):
+        return False
+    return sys.stdout.isatty() or bool(environment.get("FORCE_COLOR"))
+
+
+def _drawn(picture: Path) -> str:
+    with Image.open(picture) as image:
+        return f"\n{render_picture(image.convert('RGB'), 32)}\n"
 
 
 def _kubectl_alias() -> str:

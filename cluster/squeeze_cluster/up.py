@@ -4,6 +4,7 @@ Every stage looks at what is there and does what is missing, so that a run after
 a killed engine goes on where it must.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,7 +54,7 @@ def up(settings: Settings, stages: Stages) -> None:
         platform.apply_sample()
     with stages.stage("A picture through the gateway"):
         answer = showcase.first_answer(settings)
-    print(showcase.show(answer, settings))
+    print(showcase.show(answer, settings, colour=showcase.in_colour(os.environ)))
     stages.done("The cluster is up")
 
 

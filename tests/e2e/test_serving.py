@@ -24,7 +24,7 @@ def test_five_digits_get_their_labels(settings: Settings) -> None:
 
 
 def test_the_printed_curl_line_works(settings: Settings) -> None:
-    shown = showcase.show(showcase.first_answer(settings), settings)
+    shown = showcase.show(showcase.first_answer(settings), settings, colour=False)
     line = next(line.strip() for line in shown.splitlines() if line.strip().startswith("curl "))
     done = subprocess.run(
         ["sh", "-c", line], capture_output=True, text=True, cwd=Path(showcase.paths.REPO), check=True
