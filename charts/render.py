@@ -6,6 +6,7 @@ a chart. The chart is the source of `manifests/install.yaml`. Nothing here touch
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,9 @@ def helm_program() -> str:
 def render_install() -> str:
     """The text of install.yaml; raises CalledProcessError where the chart does not render."""
     command = [helm_program(), "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--skip-tests"]
-    return HEADER + subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    rendered = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # Helm's releases differ in the empty lines between documents.
+    return HEADER + re.sub(r"\n+---\n", "\n---\n", rendered)
 
 
 def crd_copies() -> dict[Path, str]:
