@@ -12,7 +12,7 @@ from typing import Literal
 from squeezenet import golden
 from squeezenet.artifact import Artifact
 from squeezenet.engines.base import Device, Engine
-from squeezenet.errors import DeviceError, EngineError
+from squeezenet.errors import ConfigError, DeviceError, EngineError
 
 Name = Literal["auto", "openvino", "torch"]
 NAMES: tuple[Name, ...] = ("auto", "openvino", "torch")
@@ -44,9 +44,12 @@ def start(artifact: Artifact, wish: Wish) -> Chosen:
     """The first engine, best first, that is here and proves itself.
 
     Raises:
+        ConfigError: OpenVINO was asked for on a GPU.
         DeviceError: a GPU was asked for, there is none, and the CPU may not stand in.
         EngineError: no engine that was allowed proves itself; the message says why of each.
     """
+    if wish.engine == "openvino" and wish.device == "cuda" and not wish.cpu_fallback:
+        raise ConfigError("openvino computes on CPUs: use the device cpu with it, or the engine torch.")
     proof = artifact.golden or golden.make(artifact.config, artifact.state)
     passed_over: list[str] = []
     for make in _candidates(artifact, wish):

@@ -21,7 +21,7 @@ from squeezenet.engines import numpy_reference, select
 from squeezenet.engines.base import Engine
 from squeezenet.engines.openvino_engine import OpenVINOEngine
 from squeezenet.engines.torch_engine import PASS, TorchEngine
-from squeezenet.errors import DeviceError, EngineError
+from squeezenet.errors import ConfigError, DeviceError, EngineError
 from squeezenet.preprocess import normalise
 from torchvision.models import get_model
 
@@ -204,6 +204,11 @@ def test_a_gpu_without_pytorch_says_which_image_to_take(monkeypatch: pytest.Monk
     assert "TORCH=cuda" in select.start(random_artifact(), select.Wish()).passed_over[0]
     with pytest.raises(EngineError, match="torch is not installed"):
         select.start(random_artifact(), select.Wish(engine="torch", device="cpu"))
+
+
+def test_openvino_on_a_gpu_is_a_contradiction() -> None:
+    with pytest.raises(ConfigError, match="openvino computes on CPUs"):
+        select.start(random_artifact(), select.Wish(engine="openvino", device="cuda"))
 
 
 def test_gpu_files(tmp_path: Path) -> None:
