@@ -55,6 +55,7 @@ def up(settings: Settings, stages: Stages) -> None:
     with stages.stage("A picture through the gateway"):
         answer = showcase.first_answer(settings)
     print(showcase.show(answer, settings, colour=showcase.in_colour(os.environ)))
+    preflight.remember()
     stages.done("The cluster is up")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import socket
+from pathlib import Path
 
 import pytest
 from squeeze_cluster import preflight
@@ -9,7 +10,7 @@ from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.preflight import Machine
 from squeeze_cluster.settings import Settings
 
-GOOD = Machine((3, 11), preflight.DISK_GIB, preflight.MEMORY_GIB, (), root=True)
+GOOD = Machine((3, 11), preflight.DISK_GIB, preflight.DISK_GIB, preflight.MEMORY_GIB, (), root=True)
 
 
 def test_a_machine_just_large_enough_has_no_problem() -> None:
@@ -40,3 +41,15 @@ def test_a_port_held_by_a_stranger_is_found_on_this_very_machine() -> None:
         with pytest.raises(ClusterError, match=f"port {port} on 127.0.0.1 is taken"):
             preflight.check(Settings(gateway_port=port, registry_port=1), ours=False)
         preflight.check(Settings(gateway_port=port), ours=True)
+
+
+def test_a_machine_that_holds_everything_already_needs_less_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reboot the caches are full, and so may be the disk."""
+    monkeypatch.setattr(preflight.paths, "CACHE", tmp_path)
+    settings, airgapped = Settings(airgap=False), Settings(airgap=True)
+    assert preflight._disk_needed(settings) == preflight.DISK_GIB
+    assert preflight._disk_needed(airgapped) == preflight.DISK_AIRGAP_GIB
+    preflight.remember()
+    assert preflight._disk_needed(settings) == preflight._disk_needed(airgapped) == preflight.DISK_AGAIN_GIB
