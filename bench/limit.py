@@ -1,6 +1,9 @@
 """What one core can do with no server: loops over decode, preprocess and infer, part by part and whole.
 
-Run as a process of its own, pinned to one core: `python -m bench.limit WEIGHTS SECONDS`; prints JSON.
+Run as a process of its own, pinned to one core. `python -m bench.limit WEIGHTS SECONDS` times everything and
+prints JSON. `python -m bench.limit WEIGHTS LOOP PICTURE` times one loop again for each line of seconds on
+standard input: a shared machine is faster at one minute than at the next, so whoever is measured is measured
+beside the limit of that very minute.
 """
 
 from __future__ import annotations
@@ -70,7 +73,10 @@ def main(weights: str, seconds: float) -> dict[str, Any]:
     chosen = pictures.load()
     return {
         "parts_ms": {one.name: parts_ms(artifact, infers, one, seconds / 4) for one in chosen},
-        "loops_per_s": {one.name: loops_per_s(artifact, infers, one, seconds) for one in chosen},
+        "loops_per_s": {
+            one.name: {name: rate(loop, seconds) for name, loop in loops(artifact, infers, one).items()}
+            for one in chosen
+        },
         "logit_difference": {name: difference(artifact, infer, chosen[0]) for name, infer in infers.items()},
     }
 
@@ -90,8 +96,8 @@ def parts_ms(artifact: Artifact, infers: Infers, picture: Picture, seconds: floa
     return {name: 1000 / rate(part, seconds) for name, part in parts.items()}
 
 
-def loops_per_s(artifact: Artifact, infers: Infers, picture: Picture, seconds: float) -> dict[str, float]:
-    """Pictures a second of each whole loop; every answer is checked."""
+def loops(artifact: Artifact, infers: Infers, picture: Picture) -> dict[str, Callable[[], None]]:
+    """Every whole loop from bytes to a checked answer, by the names of its decoder and its engine."""
 
     def whole(decode: Decode, infer: Infer) -> None:
         pixels = preprocess.to_pixels(decode(picture.jpeg), artifact.config.input)
@@ -99,10 +105,25 @@ def loops_per_s(artifact: Artifact, infers: Infers, picture: Picture, seconds: f
         assert body["predictions"][0]["class_id"] == picture.class_id
 
     return {
-        f"{decoder}, {engine}": rate(partial(whole, decode, infer), seconds)
+        f"{decoder}, {engine}": partial(whole, decode, infer)
         for decoder, decode in DECODERS.items()
         for engine, infer in infers.items()
     }
+
+
+def again(weights: str, loop: str, picture_name: str) -> None:
+    """Times one loop for each line of seconds on standard input, and prints pictures a second."""
+    artifact = artifacts.load(weights)
+    picture = next(one for one in pictures.load() if one.name == picture_name)
+    work = loops(artifact, engines(artifact), picture)[loop]
+    work()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < float(line):
+            work()
+            count += 1
+        print(count / (time.perf_counter() - began), flush=True)
 
 
 def difference(artifact: Artifact, infer: Infer, picture: Picture) -> float:
@@ -133,4 +154,7 @@ def rate(work: Callable[[], object], seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], float(sys.argv[2]))))
+    if len(sys.argv) == 4:
+        again(*sys.argv[1:])
+    else:
+        print(json.dumps(main(sys.argv[1], float(sys.argv[2]))))
