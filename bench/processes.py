@@ -39,14 +39,18 @@ def pinned(cores: Sequence[int], command: Sequence[str | Path]) -> list[str]:
     return ["taskset", "-c", ",".join(map(str, cores)), *map(str, command)]
 
 
-@contextmanager
-def running(command: Sequence[str], variables: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
-    """A process with all that it starts; every one of them is ended afterwards."""
+def variables(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that imports this project, with `more`."""
     paths = os.pathsep.join([str(REPO), str(REPO / "predictor")])
-    environment = {**os.environ, "PYTHONPATH": paths, **variables}
+    return {**os.environ, "PYTHONPATH": paths, **more}
+
+
+@contextmanager
+def running(command: Sequence[str], more: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
+    """A process with all that it starts; every one of them is ended afterwards."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment, cwd=REPO, stdout=output, stderr=output, start_new_session=True
+            command, env=variables(more), cwd=REPO, stdout=output, stderr=output, start_new_session=True
         )
     try:
         yield psutil.Process(process.pid)

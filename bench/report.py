@@ -20,9 +20,7 @@ def ratios(results: Json) -> Json:
     """
     name = next(iter(results["ours"]["pictures"]))
     ours, ours_of_limit = results["ours"], of_limit(results["ours"]["pictures"][name])
-    peers = {
-        title: of_limit(one["concurrency"]) for title, one in results["peers"].items() if "failed" not in one
-    }
+    peers = _peers_of_limit(results)
     documented = [value for title, value in peers.items() if title.endswith("torch")]
     same_engine = [value for title, value in peers.items() if title.endswith("openvino")]
     alone, steady = ours["pictures"][name]["1"], ours["open_70_percent"]
@@ -52,6 +50,12 @@ def of_limit(by_concurrency: Json) -> float:
     return float(max(one["per_second"] / one["limit_beside"] for one in by_concurrency.values()))
 
 
+def _peers_of_limit(results: Json) -> dict[str, float]:
+    """Each peer that ran, as a share of the limit."""
+    ran = {title: one for title, one in results["peers"].items() if "failed" not in one}
+    return {title: of_limit(one["concurrency"]) for title, one in ran.items()}
+
+
 def fastest_loop(results: Json, picture: str) -> str:
     """The name of the fastest loop without a server."""
     found: dict[str, float] = results["limit"]["loops_per_s"][picture]
@@ -66,8 +70,8 @@ def table(results: Json) -> str:
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; {sets}; "
         f"Python {machine['python']}; {machine['date']}. Weights: {results['weights']}.",
         _ratio_rows(results),
-        _limit_rows(results),
-        _part_rows(results),
+        _by_picture("loop on one core, pictures/s", results["limit"]["loops_per_s"], 1),
+        _by_picture("part, ms", results["limit"]["parts_ms"], 2),
         _protocol_rows(results),
         _server_rows(results),
     ]
@@ -91,19 +95,11 @@ def _ratio_rows(results: Json) -> str:
     return _markdown(rows)
 
 
-def _limit_rows(results: Json) -> str:
-    loops = results["limit"]["loops_per_s"]
-    rows = [("loop on one core, pictures/s", *loops)]
-    for name in next(iter(loops.values())):
-        rows.append((name, *(f"{loops[picture][name]:.1f}" for picture in loops)))
-    return _markdown(rows)
-
-
-def _part_rows(results: Json) -> str:
-    parts = results["limit"]["parts_ms"]
-    rows = [("part, ms", *parts)]
-    for name in next(iter(parts.values())):
-        rows.append((name, *(f"{parts[picture][name]:.2f}" for picture in parts)))
+def _by_picture(title: str, figures: Json, decimals: int) -> str:
+    """A row for each name, a column for each picture."""
+    rows = [(title, *figures)]
+    for name in next(iter(figures.values())):
+        rows.append((name, *(f"{one[name]:.{decimals}f}" for one in figures.values())))
     return _markdown(rows)
 
 
@@ -170,10 +166,7 @@ def _markdown(rows: list[tuple[str, ...]]) -> str:
 def plots(results: Json, folder: Path) -> None:
     """Throughput of everybody as a share of the limit, as throughput.svg."""
     picture = next(iter(results["ours"]["pictures"]))
-    bars = {"SqueezeServe": of_limit(results["ours"]["pictures"][picture])}
-    for title, one in results["peers"].items():
-        if "failed" not in one:
-            bars[title] = of_limit(one["concurrency"])
+    bars = {"SqueezeServe": of_limit(results["ours"]["pictures"][picture]), **_peers_of_limit(results)}
     figure, axes = plt.subplots(figsize=(8, 0.45 * len(bars) + 1))
     colours = ["#2a7ae2"] + ["#e2a02a" if title.endswith("torch") else "#7fb88a" for title in list(bars)[1:]]
     axes.barh(list(bars), list(bars.values()), color=colours)

@@ -107,10 +107,11 @@ def machine() -> Json:
 def limit(weights: str, plan: Plan) -> Json:
     """bench.limit as a process of its own on the servers' core."""
     command = [sys.executable, "-m", "bench.limit", weights, str(plan.seconds / 2)]
-    paths = f"{processes.REPO}{os.pathsep}{processes.REPO / 'predictor'}"
-    variables = {**os.environ, "PYTHONPATH": paths, **threads(1)}
     done = subprocess.run(
-        processes.pinned((SERVER_CORE,), command), env=variables, capture_output=True, text=True
+        processes.pinned((SERVER_CORE,), command),
+        env=processes.variables(threads(1)),
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"bench.limit failed:\n{done.stderr}")
@@ -126,10 +127,9 @@ class Limit:
         self._seconds = seconds
 
     def __enter__(self) -> Limit:
-        paths = f"{processes.REPO}{os.pathsep}{processes.REPO / 'predictor'}"
         self._process = subprocess.Popen(
             processes.pinned((SERVER_CORE,), self._command),
-            env={**os.environ, "PYTHONPATH": paths, **threads(1)},
+            env=processes.variables(threads(1)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -192,10 +192,9 @@ async def measure_ours(
                     found["protocols"][name] = await closed(send, chosen[0], plan, process, beside)
             for picture in chosen:
                 found["pictures"][picture.name] = await closed(raw, picture, plan, process, beside)
-            steady = 0.7 * best(found["pictures"][chosen[0].name])
-            opened = await load.open_loop(raw, chosen[0], steady, 2 * plan.seconds)
+            capacity = report.rate(found["pictures"][chosen[0].name])
+            opened = await load.open_loop(raw, chosen[0], 0.7 * capacity, 2 * plan.seconds)
             found["open_70_percent"] = opened.summary()
-            capacity = best(found["pictures"][chosen[0].name])
             flooded = await load.open_loop(raw, chosen[0], 3 * capacity, 4 * plan.seconds)
             found["overload_3x"] = flooded.summary()
             found["resident_mb"] = processes.resident_mb(process)
@@ -269,11 +268,6 @@ async def closed(
         }
         before = after
     return found
-
-
-def best(by_concurrency: Json) -> float:
-    """The highest rate of right answers."""
-    return max(one["per_second"] for one in by_concurrency.values())
 
 
 if __name__ == "__main__":

@@ -205,5 +205,5 @@ def _wish(settings: Settings, threads: int) -> select.Wish:
         device=cast(Literal["auto", "cpu", "cuda"], settings.device),
         cpu_fallback=settings.cpu_fallback,
         threads=threads,
-        streams=settings.streams or threads,
+        streams=settings.streams,
     )

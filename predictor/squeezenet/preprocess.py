@@ -68,10 +68,15 @@ def to_pixels(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     return np.asarray(square)
 
 
+def normalisation(spec: InputSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(scale, shift) of each channel: normalised = value * scale + shift, for values of 0..255."""
+    mean, std = np.asarray(spec.mean), np.asarray(spec.std)
+    return 1.0 / (255.0 * std), -mean / std
+
+
 def normalise(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
     """uint8 [..., H, W, 3] -> float32 [..., 3, H, W], contiguous: (value / 255 - mean) / std."""
-    scale = (1.0 / (255.0 * np.asarray(spec.std))).astype(np.float32)
-    shift = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
+    scale, shift = (part.astype(np.float32) for part in normalisation(spec))
     return np.ascontiguousarray(np.moveaxis(pixels * scale + shift, -1, -3), dtype=np.float32)
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from squeeze_predictor.errors import ApiError, not_ready
+from squeeze_predictor.network import Network
 from squeeze_predictor.routes.context import Context, json_response
 
 
@@ -36,8 +37,7 @@ class Pages:
 
     async def ready(self, _: Request) -> Response:
         """503 before the model is loaded and from SIGTERM on; names the engine that answers."""
-        self._require_ready()
-        network = self._lifecycle.serving()
+        network = self._require_ready()
         return json_response(
             {"ready": True, "engine": network.engine.name, "passed_over": list(network.passed_over)}
         )
@@ -67,10 +67,10 @@ class Pages:
         described |= {"versions": [], "platform": "squeezenet", "properties": network.properties()}
         return json_response(described)
 
-    def _require_ready(self) -> None:
+    def _require_ready(self) -> Network:
         if self._lifecycle.draining:
             raise not_ready("the server is shutting down")
-        self._lifecycle.serving()
+        return self._lifecycle.serving()
 
 
 def routes(context: Context) -> list[Route]:

@@ -32,14 +32,14 @@ def routes(context: Context) -> list[Route]:
             )
         top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
         content_type = request.headers.get("content-type", "")
-        context.lifecycle.serving().top_k(top_k)
+        classes = context.lifecycle.serving().top_k(top_k)
         context.model.admission.check()
         async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
             kind = content.kind_of(content_type, body, request.url.path)
 
             def parse(network: Network) -> Job:
                 pictures = _pictures(kind, body, content_type, context.settings)
-                parts = network.picture_parts(pictures, network.top_k(top_k))
+                parts = network.picture_parts(pictures, classes)
                 return Job(parts, len(pictures), protocol_v1.answer)
 
             work = Work(parse, request.is_disconnected, heavy=kind is not Kind.PICTURE)

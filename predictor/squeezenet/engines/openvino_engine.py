@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from squeezenet.architecture import fire_channels
 from squeezenet.artifact import Artifact
-from squeezenet.config import InputSpec
+from squeezenet.preprocess import normalisation
 
 if TYPE_CHECKING:
     import openvino
@@ -72,15 +72,15 @@ class OpenVINOEngine:
 
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> Array:
         """Logits [N, classes], float32, of RGB squares uint8 [N, crop, crop, 3]."""
-        return self._infer(pixels.astype(np.float32))
+        return self._infer(pixels)
 
     def classify_tensors(self, batch: Array) -> Array:
         """Logits [N, classes], float32, of normalised inputs float32 [N, 3, crop, crop]."""
-        scale, shift = _normalisation(self._input)
+        scale, shift = normalisation(self._input)
         channels_last = np.moveaxis(batch, 1, -1)
         return self._infer(((channels_last - shift) / scale).astype(np.float32))
 
-    def _infer(self, pixels: Array) -> Array:
+    def _infer(self, pixels: NDArray[np.uint8] | Array) -> Array:
         result = np.empty((len(pixels), self._classes), np.float32)
         with self._request() as request:
             for picture, row in zip(pixels, result, strict=True):
@@ -115,7 +115,7 @@ def build_model(artifact: Artifact) -> openvino.Model:
     """The network as an OpenVINO graph: float32 [1, crop, crop, 3] of 0..255 to logits [1, classes]."""
     openvino = import_openvino()
     crop, architecture = artifact.config.input.crop, artifact.config.architecture
-    graph = _Graph(openvino.opset14, fold_normalisation(artifact))
+    graph = _Graph(openvino.opset14, foldnormalisation(artifact))
     pixels = graph.ops.parameter([1, crop, crop, 3], np.float32, name="pixels")
     maps = graph.ops.transpose(pixels, np.array([0, 3, 1, 2]))
     maps = graph.convolution(maps, "features.0", stride=2)
@@ -128,9 +128,9 @@ def build_model(artifact: Artifact) -> openvino.Model:
     return openvino.Model([logits], [pixels], architecture)
 
 
-def fold_normalisation(artifact: Artifact) -> Mapping[str, Array]:
+def foldnormalisation(artifact: Artifact) -> Mapping[str, Array]:
     """The artifact's tensors, with a first convolution that takes pixels of 0..255 (computed in float64)."""
-    scale, shift = _normalisation(artifact.config.input)
+    scale, shift = normalisation(artifact.config.input)
     weight = artifact.state["features.0.weight"].astype(np.float64)
     bias = artifact.state["features.0.bias"] + np.einsum("ocyx,c->o", weight, shift)
     folded = weight * scale[None, :, None, None]
@@ -139,12 +139,6 @@ def fold_normalisation(artifact: Artifact) -> Mapping[str, Array]:
         "features.0.weight": folded.astype(np.float32),
         "features.0.bias": bias.astype(np.float32),
     }
-
-
-def _normalisation(spec: InputSpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(scale, shift) of each channel: normalised = pixel * scale + shift."""
-    mean, std = np.asarray(spec.mean), np.asarray(spec.std)
-    return 1.0 / (255.0 * std), -mean / std
 
 
 class _Graph:
