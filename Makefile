@@ -47,7 +47,7 @@ integration: venv ## Run the tests against a real API server and real processes
 e2e: venv ## Run the tests on the kind cluster (brings it up)
 	@$(BIN)/pytest tests/e2e --junitxml=out/junit-e2e.xml
 
-bench: venv ## Measure the predictor beside other servers (QUICK=1: 3 minutes, else about 20)
+bench: venv ## Measure the predictor beside other servers (QUICK=1: 6 minutes, else about 25)
 	@$(BIN)/python -m bench.run
 
 lint: venv ## Check style and formatting

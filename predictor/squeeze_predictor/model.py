@@ -1,18 +1,16 @@
 """The SDK's model: ties the network, the admission queue and the V2 metadata together.
 
-A REST route hands in a `Work`; other transports of the SDK hand in an `InferRequest`. Both run in a worker
-thread, never on the event loop.
+Every transport hands in a `Work`, whose blocking steps run in worker threads, never on the event loop.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from squeeze_predictor import tensors
 from squeeze_predictor.admission import Admission
 from squeeze_predictor.lifecycle import Lifecycle
-from squeeze_predictor.sdk import InferRequest, Model
+from squeeze_predictor.sdk import Model
 from squeeze_predictor.work import Work
 
 
@@ -37,14 +35,11 @@ class SqueezeModel(Model):  # type: ignore[misc]  # the SDK is untyped
 
     async def predict(
         self,
-        payload: Work | InferRequest,
+        payload: Work,
         headers: dict[str, str] | None = None,  # noqa: ARG002  # the SDK passes it
     ) -> Any:
         """What the work returns. Raises ApiError, also when the queue is full or the model not ready."""
-        network = self.lifecycle.serving()
-        if isinstance(payload, Work):
-            return await self.admission.do(payload, network)
-        return await self.admission.do(Work(partial(tensors.job, payload), _stays, heavy=False), network)
+        return await self.admission.do(payload, self.lifecycle.serving())
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the inputs."""
@@ -53,8 +48,3 @@ class SqueezeModel(Model):  # type: ignore[misc]  # the SDK is untyped
     def get_output_types(self) -> list[dict[str, Any]]:
         """V2 metadata of the outputs."""
         return tensors.output_metadata()
-
-
-async def _stays() -> bool:
-    """For a transport that cannot tell whether its client is still there."""
-    return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -86,13 +85,6 @@ def start(folder: Path, *flags: str, name: str = "digits", env: dict[str, str] |
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env=variables)
     return Predictor(process, folder, name)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody had a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        port: int = chosen.getsockname()[1]
-    return port
 
 
 @contextmanager

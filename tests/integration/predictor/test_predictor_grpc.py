@@ -18,8 +18,9 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from integration.apiserver import free_port
 from integration.predictor import predictor_inputs as inputs
-from integration.predictor.predictor_process import Predictor, free_port, running, start
+from integration.predictor.predictor_process import Predictor, running, start
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as service
 from tritonclient.utils import InferenceServerException

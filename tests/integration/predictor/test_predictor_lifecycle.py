@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from integration.apiserver import free_port
 from integration.predictor import predictor_inputs as inputs
-from integration.predictor.predictor_process import START_SECONDS, Predictor, free_port, running, start
+from integration.predictor.predictor_process import START_SECONDS, Predictor, running, start
 
 PREDICT = "/v1/models/digits:predict"
 
