@@ -10,7 +10,7 @@ Lives on the event loop: not safe to call from other threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -18,11 +18,15 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from squeeze_predictor import metrics
+from squeeze_predictor.batcher import Batcher
 from squeeze_predictor.errors import ApiError
-from squeeze_predictor.network import Network, Rows
+from squeeze_predictor.network import Network
+from squeeze_predictor.parts import Part, Rows
+from squeeze_predictor.progress import Progress
 from squeeze_predictor.work import Job, Work
 
 T = TypeVar("T")
+ClientLeft = Callable[[], Awaitable[bool]]
 
 RETRY_AFTER_SECONDS = 1
 # nginx's code for "client closed request"; only metrics ever see it.
@@ -32,14 +36,17 @@ CLIENT_CLOSED = 499
 class Admission:
     """`workers` parts at a time; `queue_size` more pictures wait, each at most `queue_timeout` seconds."""
 
-    def __init__(self, workers: int, queue_size: int, queue_timeout: float) -> None:
+    def __init__(self, workers: int, queue_size: int, queue_timeout: float, progress: Progress) -> None:
         self._limit = workers
         self._capacity = workers + queue_size
         self._timeout = queue_timeout
+        self._progress = progress
         self._admitted = 0
         self._workers = asyncio.Semaphore(workers)
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="worker")
         self._parsers = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="parser")
+        self._engine = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._batcher = Batcher(lambda call: self._watched(self._engine, call))
 
     def check(self) -> None:
         """Refuse now if the queue is full, before the body is read. Raises ApiError 503."""
@@ -56,35 +63,44 @@ class Admission:
             job = await _in_thread(self._parsers, lambda: work.parse(network))
         else:
             job = work.parse(network)
-        with self._places(job.pictures):
-            if len(job.parts) == 1:
-                return await self._compute(lambda: job.answer(job.parts[0]()), work.client_left)
-            return job.answer(await self._all(job, work.client_left))
+        with self._places(len(job.parts)):
+            if network.batch_size == 1 and len(job.parts) == 1:
+                # Nearly every request: one trip to a thread for all of it.
+                part = job.parts[0]
+                return await self._in_worker(lambda: _answer(job, part.compute()), work.client_left)
+            return _answer(job, await self._all(job.parts, work.client_left, network.batch_size))
 
-    async def _all(self, job: Job, client_left: Callable[[], Awaitable[bool]]) -> Rows:
+    async def _all(self, parts: Sequence[Part], client_left: ClientLeft, batch_size: int) -> Rows:
         """Every part's rows, in order; the first failure ends the rest."""
         in_line = asyncio.Semaphore(self._limit)
 
-        async def one(part: Callable[[], Rows]) -> Rows:
+        async def one(part: Part) -> Rows:
             async with in_line:
-                return await self._compute(part, client_left)
+                if batch_size == 1:
+                    return await self._in_worker(part.compute, client_left)
+                picture = await self._in_worker(part.prepare, client_left)
+            return part.rows(await self._batcher.infer(part.infer, picture, batch_size))
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(part)) for part in job.parts]
+                tasks = [group.create_task(one(part)) for part in parts]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [row for task in tasks for row in task.result()]
 
-    async def _compute(self, call: Callable[[], T], client_left: Callable[[], Awaitable[bool]]) -> T:
+    async def _in_worker(self, call: Callable[[], T], client_left: ClientLeft) -> T:
         await self._wait_for_worker()
         try:
             if await client_left():
                 metrics.ABANDONED.inc()
                 raise ApiError(CLIENT_CLOSED, "ClientLeft", "the client closed the connection")
-            return await _in_thread(self._pool, call)
+            return await self._watched(self._pool, call)
         finally:
             self._workers.release()
+
+    async def _watched(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        with self._progress.working():
+            return await _in_thread(pool, call)
 
     def _check_room(self, pictures: int) -> None:
         # A request larger than the queue is answered where it is the only one.
@@ -99,7 +115,8 @@ class Admission:
         self._check_room(pictures)
         self._admitted += pictures
         try:
-            yield
+            with self._progress.waiting():
+                yield
         finally:
             self._admitted -= pictures
 
@@ -122,7 +139,7 @@ class Admission:
 
     def close(self) -> None:
         """Let idle threads end; running work is not waited for."""
-        for pool in (self._pool, self._parsers):
+        for pool in (self._pool, self._parsers, self._engine):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -134,6 +151,11 @@ async def _in_thread(pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([future])
         raise
+
+
+def _answer(job: Job, rows: Rows) -> Any:
+    with metrics.stage("encode"):
+        return job.answer(rows)
 
 
 def _full(reason: str, message: str) -> ApiError:

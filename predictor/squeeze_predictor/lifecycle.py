@@ -11,6 +11,7 @@ from enum import Enum
 from squeeze_predictor import metrics
 from squeeze_predictor.errors import ApiError, not_ready
 from squeeze_predictor.network import Network
+from squeeze_predictor.progress import Progress
 
 
 class Phase(Enum):
@@ -25,6 +26,7 @@ class Phase(Enum):
 class Lifecycle:
     """Lives on the event loop; worker threads only mark the network broken."""
 
+    progress: Progress
     phase: Phase = Phase.LOADING
     network: Network | None = None
 
@@ -51,7 +53,8 @@ class Lifecycle:
     @property
     def failure(self) -> str | None:
         """Why only a restart helps; None while the server is alive."""
-        return self.network.broken if self.network else None
+        broken = self.network.broken if self.network else None
+        return broken or self.progress.stalled
 
     def serving(self) -> Network:
         """The network, to answer a request with; also while draining. Raises ApiError 503."""

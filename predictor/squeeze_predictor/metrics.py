@@ -28,9 +28,25 @@ REQUEST_SECONDS = Histogram(
 )
 STAGE_SECONDS = Histogram(
     "squeeze_stage_seconds",
-    "Time in one stage: queue (a request waits for a worker), decode and infer (a batch).",
+    "Time in one stage: queue (a picture waits for a worker), decode (a picture), infer (a batch), "
+    "encode (an answer).",
     ["stage"],
     buckets=_SECONDS,
+)
+BATCH = Histogram(
+    "squeeze_batch_pictures",
+    "Pictures computed together.",
+    buckets=(1, 2, 4, 8, 16, 32, 64),
+)
+CAPACITY = Gauge(
+    "squeeze_capacity_pictures_per_second",
+    "What this server can carry, measured at its start, by the pictures computed together.",
+    ["batch"],
+)
+CAPACITY_SECONDS = Gauge(
+    "squeeze_capacity_batch_seconds",
+    "Time of one batch where nothing else runs, measured at the start.",
+    ["batch"],
 )
 PICTURES = Counter("squeeze_pictures_total", "Pictures classified.")
 IN_FLIGHT = Gauge("squeeze_requests_in_flight", "Requests begun and not yet answered.")
@@ -52,7 +68,7 @@ PASSED_OVER = Gauge(
 )
 
 # Known from the start, so that a rate over the first refusal is right.
-for _stage in ("queue", "decode", "infer"):
+for _stage in ("queue", "decode", "infer", "encode"):
     STAGE_SECONDS.labels(stage=_stage)
 
 

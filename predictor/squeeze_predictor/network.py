@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,15 @@ from squeezenet.engines.base import Engine
 from squeezenet.errors import DeviceError, PictureError, SqueezeNetError
 from squeezenet.pictures import Limits
 
-from squeeze_predictor import metrics
+from squeeze_predictor import metrics, quota, warmup
 from squeeze_predictor.errors import EXIT_CONFIG, EXIT_NO_CUDA, ApiError, StartError, bad_request
+from squeeze_predictor.parts import Inputs, Logits, Part, Rows
 from squeeze_predictor.settings import Settings
+from squeeze_predictor.warmup import Rate
 
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
-Rows = list[list[classify.Prediction]]
-"""For each picture its classes, best first."""
-Many = TypeVar("Many", Sequence["Picture"], FloatArray)
 
 TOO_LARGE_REASONS = frozenset({"PictureTooLarge", "PictureTooManyPixels"})
 # What a CUDA context says once it is beyond use; every later call fails alike.
@@ -58,6 +57,8 @@ class Network:
     max_batch: int
     default_top_k: int
     passed_over: tuple[str, ...] = ()
+    capacity: tuple[Rate, ...] = ()
+    batch_size: int = 1
     broken: str | None = None
 
     @property
@@ -85,7 +86,17 @@ class Network:
             "device": self.engine.device,
             "requested_device": self.requested_device,
             "passed_over": list(self.passed_over),
+            "batch_size": self.batch_size,
+            "capacity": [asdict(rate) for rate in self.capacity],
         }
+
+    def warm_up(self, batch_size: int, workers: int) -> None:
+        """Measure the capacity, and with it choose the batch size where 0 is asked for."""
+        picture = Picture(warmup.typical_picture(self.crop))
+        steps = warmup.Steps(partial(self._decode, picture), self.engine.classify_pixels)
+        sizes = sorted({1, batch_size}) if batch_size else self.engine.batch_sizes
+        self.capacity = warmup.measure(steps, sizes, workers, quota.cpus())
+        self.batch_size = batch_size or warmup.best(self.capacity)
 
     def top_k(self, asked: int | None) -> int:
         """How many classes to answer with. Raises ApiError 400 outside 1..num_classes."""
@@ -95,30 +106,20 @@ class Network:
             raise bad_request("TopKInvalid", f"top_k must be between 1 and {self.num_classes}", "top_k")
         return asked
 
-    def picture_parts(self, pictures: Sequence[Picture], top_k: int) -> list[Callable[[], Rows]]:
-        """Calls that classify a part of the pictures each, in order; they raise ApiError naming a picture.
+    def picture_parts(self, pictures: Sequence[Picture], top_k: int) -> list[Part]:
+        """A part for each encoded picture, in order; they raise ApiError naming it.
 
         Raises ApiError for no picture, or too many.
         """
         self.check_batch(len(pictures))
-        return [partial(self._classify_pictures, part, top_k) for part in self._split(pictures)]
+        rows = partial(self._rows, top_k=top_k)
+        return [Part(partial(self._pixels, picture), self._infer_pixels, rows) for picture in pictures]
 
-    def tensor_parts(self, batch: FloatArray, top_k: int) -> list[Callable[[], Rows]]:
+    def tensor_parts(self, batch: FloatArray, top_k: int) -> list[Part]:
         """Like `picture_parts`, for a preprocessed batch [N, 3, crop, crop], float32 and finite."""
         self.check_batch(len(batch))
-        return [partial(self._classify_tensors, part, top_k) for part in self._split(batch)]
-
-    def _split(self, many: Many) -> list[Many]:
-        size = self.engine.best_batch
-        return [many[start : start + size] for start in range(0, len(many), size)]
-
-    def _classify_pictures(self, pictures: Sequence[Picture], top_k: int) -> Rows:
-        with metrics.stage("decode"):
-            pixels = np.stack([self._pixels(picture) for picture in pictures])
-        return self._answer(self._infer(self.engine.classify_pixels, pixels), top_k)
-
-    def _classify_tensors(self, batch: FloatArray, top_k: int) -> Rows:
-        return self._answer(self._infer(self.engine.classify_tensors, batch), top_k)
+        rows = partial(self._rows, top_k=top_k)
+        return [Part(partial(_same, row[None]), self._infer_tensors, rows) for row in batch]
 
     def check_batch(self, count: int, field: str | None = None) -> None:
         """Raises ApiError 400 for an empty batch or one above the limit."""
@@ -132,27 +133,38 @@ class Network:
             )
 
     def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
+        """One picture, uint8 [1, crop, crop, 3]."""
         try:
-            return preprocess.to_pixels(
-                preprocess.decode(picture.data, self.limits), self.artifact.config.input
-            )
+            with metrics.stage("decode"):
+                return self._decode(picture)
         except PictureError as error:
             too_large = error.reason in TOO_LARGE_REASONS
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
             raise ApiError(status, error.reason, error.message, field=picture.field) from None
 
-    def _answer(self, logits: FloatArray, top_k: int) -> Rows:
-        if not np.isfinite(logits).all():
-            raise bad_request("TensorInvalid", "the network's output is not finite: scale the input")
-        metrics.PICTURES.inc(len(logits))
-        return [classify.top_k(row, self.artifact.labels, top_k) for row in logits]
+    def _decode(self, picture: Picture) -> NDArray[np.uint8]:
+        decoded = preprocess.decode(picture.data, self.limits)
+        return preprocess.to_pixels(decoded, self.artifact.config.input)[None]
 
-    def _infer(self, infer: Callable[[NDArray[Any]], FloatArray], batch: NDArray[Any]) -> FloatArray:
+    def _infer_pixels(self, pixels: Inputs) -> Logits:
+        return self._infer(self.engine.classify_pixels, pixels)
+
+    def _infer_tensors(self, batch: Inputs) -> Logits:
+        return self._infer(self.engine.classify_tensors, batch)
+
+    def _infer(self, infer: Callable[[NDArray[Any]], Logits], batch: Inputs) -> Logits:
+        metrics.BATCH.observe(len(batch))
         with metrics.stage("infer"):
             try:
                 return infer(batch)
             except Exception as error:
                 raise self._engine_failure(error) from error
+
+    def _rows(self, logits: Logits, top_k: int) -> Rows:
+        if not np.isfinite(logits).all():
+            raise bad_request("TensorInvalid", "the network's output is not finite: scale the input")
+        metrics.PICTURES.inc(len(logits))
+        return [classify.top_k(row, self.artifact.labels, top_k) for row in logits]
 
     def _engine_failure(self, error: Exception) -> ApiError:
         if type(error).__name__ == "OutOfMemoryError":
@@ -166,6 +178,10 @@ class Network:
             self.broken = "the CUDA device has failed; this server must be restarted"
         log.error("inference failed: %s", type(error).__name__)
         return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InferenceFailed", "the network could not be run")
+
+
+def _same(picture: FloatArray) -> FloatArray:
+    return picture
 
 
 def load(settings: Settings, threads: int) -> Network:
@@ -193,6 +209,7 @@ def load(settings: Settings, threads: int) -> Network:
         default_top_k=settings.top_k,
         passed_over=chosen.passed_over,
     )
+    network.warm_up(settings.batch_size, threads)
     if network.fell_back:
         log.warning("no CUDA device: the CPU answers, as --cpu-fallback allows; expect less throughput")
     return network

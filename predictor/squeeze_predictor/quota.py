@@ -23,6 +23,13 @@ def usable_cpus(root: Path = CGROUP_ROOT, membership: Path = PROC_CGROUP) -> int
     return available if quota is None else max(1, min(available, int(quota)))
 
 
+def cpus() -> float:
+    """CPUs' worth of time that this process may use, in parts of one too."""
+    available = len(os.sched_getaffinity(0))
+    quota = cpu_quota()
+    return available if quota is None else min(available, quota)
+
+
 def cpu_quota(root: Path = CGROUP_ROOT, membership: Path = PROC_CGROUP) -> float | None:
     """The tightest CPU quota, in CPUs, among this process's cgroup and its ancestors; None if unlimited."""
     quotas = [

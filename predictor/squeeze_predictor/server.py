@@ -31,6 +31,7 @@ from squeeze_predictor.lifecycle import Lifecycle, Phase
 from squeeze_predictor.listener import url_of
 from squeeze_predictor.model import SqueezeModel
 from squeeze_predictor.network import Network
+from squeeze_predictor.progress import Progress
 from squeeze_predictor.routes import health, v1, v2
 from squeeze_predictor.routes.context import Context
 from squeeze_predictor.sdk import DataPlane, ModelRepository
@@ -104,7 +105,8 @@ class PredictorServer:
 
     def __init__(self, settings: Settings, workers: int) -> None:
         self._settings = settings
-        self._lifecycle = Lifecycle()
+        self._progress = Progress(settings.stall_seconds)
+        self._lifecycle = Lifecycle(self._progress)
         self._workers = workers
 
     def run(self, listener: socket.socket, loading: Future[Network]) -> None:
@@ -114,7 +116,7 @@ class PredictorServer:
 
     async def _run(self, listener: socket.socket, loading: Future[Network]) -> None:
         settings, stop = self._settings, asyncio.Event()
-        admission = Admission(self._workers, settings.queue_size, settings.queue_timeout)
+        admission = Admission(self._workers, settings.queue_size, settings.queue_timeout, self._progress)
         model = SqueezeModel(settings.model_name, self._lifecycle, admission)
         registry = ModelRepository()
         registry.update(model)
@@ -156,6 +158,9 @@ class PredictorServer:
             digest=network.artifact.digest,
         ).set(1)
         metrics.PASSED_OVER.set(len(network.passed_over))
+        for rate in network.capacity:
+            metrics.CAPACITY.labels(batch=str(rate.batch)).set(rate.pictures_per_second)
+            metrics.CAPACITY_SECONDS.labels(batch=str(rate.batch)).set(rate.seconds)
         print(announce.lines(self._settings.model_name, url, network), flush=True)
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

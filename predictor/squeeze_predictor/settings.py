@@ -42,9 +42,11 @@ class Settings:
     max_batch: int
     threads: int
     streams: int
+    batch_size: int
     queue_size: int
     queue_timeout: float
     body_timeout: float
+    stall_seconds: float
     drain_seconds: float
     grace_seconds: float
     access_log: bool
@@ -85,9 +87,11 @@ _FLAGS = (
     _Flag("max-batch", int, 64, "most pictures in a request", 1, 4096),
     _Flag("threads", int, 0, "CPU threads; 0 follows the cgroup quota", 0, 1024),
     _Flag("streams", int, 0, "pictures computed at a time on the CPU; 0 is one for each thread", 0, 1024),
+    _Flag("batch-size", int, 0, "most pictures computed together; 0 is the fastest, measured", 0, 1024),
     _Flag("queue-size", int, 64, "pictures that may wait; one more is answered with 503", 0, 100_000),
     _Flag("queue-timeout", float, 30.0, "seconds a request may wait before 504", 0.001),
     _Flag("body-timeout", float, 30.0, "seconds without a byte of the request body before 408", 0.001),
+    _Flag("stall-seconds", float, 20.0, "seconds a picture may take before the server is not alive", 0.1),
     _Flag("drain-seconds", float, 5.0, "after SIGTERM, seconds to go on answering while not ready", 0),
     _Flag("grace-seconds", float, 25.0, "after that, seconds for requests in flight", 0),
     _Flag("access-log", bool, False, "log a line for each request"),

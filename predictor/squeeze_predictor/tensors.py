@@ -58,7 +58,7 @@ def job(request: InferRequest, network: Network, query_top_k: int | None = None)
         parts = network.picture_parts(_pictures(given, network), top_k)
     else:
         parts = network.tensor_parts(_tensor(given, network), top_k)
-    return Job(parts, given.shape[0], partial(_response, request))
+    return Job(parts, partial(_response, request))
 
 
 def picture_request(model_name: str, data: bytes) -> InferRequest:

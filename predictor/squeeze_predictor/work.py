@@ -1,7 +1,7 @@
-"""A request as work: parsed once, computed part by part, and answered when all parts are done.
+"""A request as work: parsed once, computed picture by picture, and answered when all are done.
 
-A part is as many pictures as the engine computes at its best at a time: one on a CPU. So a request of many
-pictures uses every worker, and never keeps one from the requests beside it for longer than a part takes.
+So a request of many pictures uses every worker, and never keeps one from the requests beside it for longer
+than a picture takes.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from squeeze_predictor.network import Network, Rows
+from squeeze_predictor.network import Network
+from squeeze_predictor.parts import Part, Rows
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a parsed request asks for. ``pictures`` counts against the queue's bound."""
+    """What a parsed request asks for. Its parts, one for each picture, count against the queue's bound."""
 
-    parts: Sequence[Callable[[], Rows]]
-    pictures: int
+    parts: Sequence[Part]
     answer: Callable[[Rows], Any]
 
 

@@ -40,7 +40,7 @@ def routes(context: Context) -> list[Route]:
             def parse(network: Network) -> Job:
                 pictures = _pictures(kind, body, content_type, context.settings)
                 parts = network.picture_parts(pictures, classes)
-                return Job(parts, len(pictures), protocol_v1.answer)
+                return Job(parts, protocol_v1.answer)
 
             work = Work(parse, request.is_disconnected, heavy=kind is not Kind.PICTURE)
             answer, _ = await context.dataplane.infer(model_name=model_name, request=work)

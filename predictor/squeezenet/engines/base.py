@@ -27,8 +27,8 @@ class Engine(Protocol):
         """``cpu`` or ``cuda``: where it really runs."""
 
     @property
-    def best_batch(self) -> int:
-        """How many pictures are computed at a time at the highest rate."""
+    def batch_sizes(self) -> tuple[int, ...]:
+        """How many pictures it may pay to compute together, smallest first; which one does is measured."""
 
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes] of RGB squares uint8 [N, crop, crop, 3], N >= 1."""

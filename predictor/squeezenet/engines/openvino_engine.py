@@ -67,8 +67,8 @@ class OpenVINOEngine:
         return "cpu"
 
     @property
-    def best_batch(self) -> int:
-        return 1
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (1,)
 
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> Array:
         """Logits [N, classes], float32, of RGB squares uint8 [N, crop, crop, 3]."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 # Bounds the activations of one pass: squeezenet1_0 needs about 20 MB a picture.
-PASS = 16
+PASS = 64
 
 
 def build_network(artifact: Artifact) -> torch.nn.Module:
@@ -69,8 +69,8 @@ class TorchEngine:
         return self._device
 
     @property
-    def best_batch(self) -> int:
-        return PASS
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (1, 4) if self._device == "cpu" else (1, 4, 16, PASS)
 
     def classify_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, classes], float32, of RGB squares uint8 [N, crop, crop, 3]."""

@@ -48,6 +48,13 @@ def png(width: int, height: int, seed: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def plain_png(width: int, height: int, value: int) -> bytes:
+    """A PNG of one grey."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (value, value, value)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def b64(data: bytes) -> str:
     """Base64 as text."""
     return base64.b64encode(data).decode()

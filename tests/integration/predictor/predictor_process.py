@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +68,21 @@ class Predictor:
         return self.process.wait(60)
 
 
-def start(folder: Path, *flags: str, name: str = "digits", env: dict[str, str] | None = None) -> Predictor:
-    """Start the server with a free port; returns at once."""
+PROGRAM = ("-m", "squeeze_predictor")
+
+
+def start(
+    folder: Path,
+    *flags: str,
+    name: str = "digits",
+    env: dict[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
+) -> Predictor:
+    """Start the server with a free port; returns at once. `program` is what Python runs."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable,
-        "-m",
-        "squeeze_predictor",
+        *program,
         "--host=127.0.0.1",
         "--port=0",
         "--grpc-port=0",
@@ -89,10 +97,14 @@ def start(folder: Path, *flags: str, name: str = "digits", env: dict[str, str] |
 
 @contextmanager
 def running(
-    folder: Path, *flags: str, name: str = "digits", env: dict[str, str] | None = None
+    folder: Path,
+    *flags: str,
+    name: str = "digits",
+    env: dict[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Predictor]:
     """A ready server, ended afterwards."""
-    predictor = start(folder, *flags, name=name, env=env)
+    predictor = start(folder, *flags, name=name, env=env, program=program)
     try:
         predictor.wait_until_ready()
         yield predictor

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from squeeze_predictor.admission import Admission, BodyBudget
 from squeeze_predictor.errors import ApiError
+from squeeze_predictor.parts import Part
+from squeeze_predictor.progress import Progress
 from squeeze_predictor.work import Job, Work
 
 
@@ -35,10 +37,18 @@ async def run(
     admission: Admission, *calls: Callable[[], Any], left: Callable[[], Awaitable[bool]] = stays
 ) -> Any:
     """The results of a request whose parts are these calls, or the result of the only one."""
-    job = Job(calls, len(calls), lambda results: results if len(calls) > 1 else results[0])
-    parts = [lambda call=call: [call()] for call in calls]
-    work = Work(lambda _: replace(job, parts=parts), left, heavy=len(calls) > 1)
-    return await admission.do(work, None)  # type: ignore[arg-type]
+    parts = [Part(call, infer=_same, rows=lambda result: [result]) for call in calls]
+    job = Job(parts, lambda results: results if len(calls) > 1 else results[0])
+    work = Work(lambda _: job, left, heavy=len(calls) > 1)
+    return await admission.do(work, SimpleNamespace(batch_size=1))  # type: ignore[arg-type]
+
+
+def _same(result: Any) -> Any:
+    return result
+
+
+def admission_of(workers: int, queue_size: int, queue_timeout: float) -> Admission:
+    return Admission(workers, queue_size, queue_timeout, Progress(60))
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ async def until_running(gate: Gate, runs: int = 1) -> None:
 
 
 async def test_one_more_than_workers_and_queue_is_refused_at_once(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=1, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=1, queue_timeout=20)
     accepted = [asyncio.create_task(run(admission, gate)) for _ in range(2)]
     await until_running(gate)
     with pytest.raises(ApiError) as caught:
@@ -71,11 +81,11 @@ async def test_one_more_than_workers_and_queue_is_refused_at_once(gate: Gate) ->
 
 async def test_no_queue_at_all_still_serves_one(gate: Gate) -> None:
     gate.event.set()
-    assert await run(Admission(1, 0, 1), gate) == 1
+    assert await run(admission_of(1, 0, 1), gate) == 1
 
 
 async def test_waiting_too_long_is_a_504_while_the_worker_is_still_busy(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=5, queue_timeout=0.05)
+    admission = admission_of(workers=1, queue_size=5, queue_timeout=0.05)
     first = asyncio.create_task(run(admission, gate))
     await until_running(gate)
     with pytest.raises(ApiError) as caught:
@@ -86,7 +96,7 @@ async def test_waiting_too_long_is_a_504_while_the_worker_is_still_busy(gate: Ga
 
 
 async def test_work_of_a_client_that_left_is_never_done(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=5, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=5, queue_timeout=20)
     gate.event.set()
 
     async def left() -> bool:
@@ -99,7 +109,7 @@ async def test_work_of_a_client_that_left_is_never_done(gate: Gate) -> None:
 
 
 async def test_failed_and_cancelled_work_gives_its_slot_back(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=0, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=0, queue_timeout=20)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await run(admission, lambda: 1 // 0)
@@ -117,7 +127,7 @@ async def test_failed_and_cancelled_work_gives_its_slot_back(gate: Gate) -> None
 
 
 async def test_parts_come_back_in_order_and_use_every_worker() -> None:
-    admission = Admission(workers=2, queue_size=9, queue_timeout=20)
+    admission = admission_of(workers=2, queue_size=9, queue_timeout=20)
     both = threading.Barrier(2, timeout=20)
 
     def meets(number: int) -> int:
@@ -130,7 +140,7 @@ async def test_parts_come_back_in_order_and_use_every_worker() -> None:
 
 
 async def test_a_single_picture_does_not_wait_for_all_parts_of_a_large_request(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=20, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=20, queue_timeout=20)
     done: list[str] = []
     large = asyncio.create_task(run(admission, gate, *[lambda: done.append("part")] * 9))
     await until_running(gate)
@@ -142,7 +152,7 @@ async def test_a_single_picture_does_not_wait_for_all_parts_of_a_large_request(g
 
 
 async def test_a_request_counts_as_many_as_its_pictures(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=3, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=3, queue_timeout=20)
     first = asyncio.create_task(run(admission, gate, gate, gate))
     await until_running(gate)
     with pytest.raises(ApiError, match="3 pictures are being answered or waiting, of 4 that may"):
@@ -155,13 +165,13 @@ async def test_a_request_counts_as_many_as_its_pictures(gate: Gate) -> None:
 
 
 async def test_a_request_larger_than_the_queue_is_answered_alone(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=1, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=1, queue_timeout=20)
     gate.event.set()
     assert len(await run(admission, *[gate] * 5)) == 5
 
 
 async def test_a_part_that_fails_ends_the_request_and_frees_the_workers(gate: Gate) -> None:
-    admission = Admission(workers=1, queue_size=20, queue_timeout=20)
+    admission = admission_of(workers=1, queue_size=20, queue_timeout=20)
 
     def refused() -> None:
         raise ApiError(400, "PictureInvalid", "the second")

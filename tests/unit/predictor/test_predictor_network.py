@@ -12,7 +12,9 @@ from PIL import Image
 from squeeze_predictor import tensors
 from squeeze_predictor.errors import ApiError
 from squeeze_predictor.lifecycle import Lifecycle
-from squeeze_predictor.network import Network, Picture, Rows
+from squeeze_predictor.network import Network, Picture
+from squeeze_predictor.parts import Rows
+from squeeze_predictor.progress import Progress
 from squeeze_predictor.sdk import InferInput, InferRequest, RequestedOutput
 from squeezenet.architecture import tensor_shapes
 from squeezenet.artifact import Artifact
@@ -25,7 +27,7 @@ class StubEngine:
 
     name = "stub"
     device = "cpu"
-    best_batch = 16
+    batch_sizes = (1, 4, 16)
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -61,18 +63,24 @@ def request(datatype: str, data: object, shape: list[int], name: str, **more: ob
 
 
 def classified(network: Network, pictures: list[Picture], top_k: int) -> Rows:
-    return [row for part in network.picture_parts(pictures, top_k) for row in part()]
+    return [row for part in network.picture_parts(pictures, top_k) for row in part.compute()]
 
 
 def answered(network: Network, case: InferRequest, **more: Any) -> Any:
     job = tensors.job(case, network, **more)
-    return job.answer([row for part in job.parts for row in part()])
+    return job.answer([row for part in job.parts for row in part.compute()])
 
 
-def test_a_batch_is_split_into_parts_that_the_engine_likes(network: Network) -> None:
-    parts = network.tensor_parts(np.ones((40, 3, 32, 32), np.float32), 2)
-    assert [len(part()) for part in parts] == [16, 16, 8]
-    assert {row[0].label for part in parts for row in part()} == {"d"}
+def test_parts_of_one_kind_may_be_inferred_together(network: Network) -> None:
+    tensors_ = network.tensor_parts(np.ones((3, 3, 32, 32), np.float32), 2)
+    pictures = network.picture_parts([Picture(png())] * 2, 2)
+    assert len({part.infer for part in tensors_}) == len({part.infer for part in pictures}) == 1
+    assert tensors_[0].infer != pictures[0].infer
+    for parts in (tensors_, pictures):
+        logits = parts[0].infer(np.concatenate([part.prepare() for part in parts]))
+        together = [part.rows(logits[i : i + 1]) for i, part in enumerate(parts)]
+        assert together == [part.compute() for part in parts]
+        assert together[0][0][0].label == "d"
 
 
 def test_batch_limit_at_its_edge(network: Network) -> None:
@@ -101,7 +109,7 @@ def test_top_k_outside_the_classes(network: Network, asked: int) -> None:
 
 
 def test_plain_engine_failure_leaves_the_server_alive(network: Network) -> None:
-    lifecycle = Lifecycle()
+    lifecycle = Lifecycle(Progress(60))
     lifecycle.loaded(network)
     network.engine.error = ValueError("secret detail")  # type: ignore[attr-defined]
     with pytest.raises(ApiError) as caught:
@@ -112,7 +120,7 @@ def test_plain_engine_failure_leaves_the_server_alive(network: Network) -> None:
 
 
 def test_sticky_cuda_failure_ends_liveness(network: Network) -> None:
-    lifecycle = Lifecycle()
+    lifecycle = Lifecycle(Progress(60))
     lifecycle.loaded(network)
     network.engine.error = RuntimeError("CUDA error: an illegal memory access")  # type: ignore[attr-defined]
     with pytest.raises(ApiError):
@@ -135,7 +143,7 @@ def test_out_of_memory_is_a_503_and_the_server_lives_on(network: Network) -> Non
 
 
 def test_lifecycle_never_becomes_ready_again() -> None:
-    lifecycle = Lifecycle()
+    lifecycle = Lifecycle(Progress(60))
     lifecycle.drain()
     with pytest.raises(ApiError, match="still loading"):
         lifecycle.serving()
