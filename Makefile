@@ -7,6 +7,8 @@ PORT ?= 8000
 NAME ?= default
 GRPC_PORT ?= 0
 BIN := .venv/bin
+# Compiling every module again at each start would take longer than the start itself.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_CACHE_DIR := $(or $(SQUEEZESERVE_CACHE),$(HOME)/.cache/squeezeserve)/uv
 
 help: ## List the commands
