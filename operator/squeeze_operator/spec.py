@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from squeeze_operator.profiles import PROFILES, Profile
+from squeeze_operator.profiles import GPU_MEMORY, PROFILES, Profile
 from squeeze_operator.quantity import parse_quantity
 
 REMOTE_SCHEMES = frozenset({"pvc", "s3", "gs", "https", "hf"})
@@ -83,16 +83,13 @@ def _parse(raw: Mapping[str, Any]) -> ModelSpec:
     if profile_name not in PROFILES:
         raise SpecError(f"spec.profile {profile_name!r} is unknown; use one of {', '.join(PROFILES)}")
     profile = PROFILES[profile_name]
-    accelerator = raw.get("accelerator") or {}
+    accelerator = _accelerator(raw.get("accelerator") or {})
     return ModelSpec(
         weights=_weights(raw["weights"]),
         profile=profile,
         scaling=_scaling(raw.get("scaling") or {}, profile),
-        resources=_resources(raw.get("resources") or {}, profile),
-        accelerator=Accelerator(
-            gpus=int(accelerator.get("gpus", 0)),
-            resource_name=str(accelerator.get("resourceName", "nvidia.com/gpu")),
-        ),
+        resources=_resources(raw.get("resources") or {}, profile, on_gpu=accelerator.gpus > 0),
+        accelerator=accelerator,
         architecture=raw.get("architecture"),
         placement=dict(raw.get("placement") or {}),
         image=raw.get("image"),
@@ -118,12 +115,19 @@ def _scaling(raw: Mapping[str, Any], profile: Profile) -> Scaling:
     return Scaling(low, high, str(raw.get("metric", "cpu")), int(raw.get("target", profile.target)))
 
 
-def _resources(raw: Mapping[str, Any], profile: Profile) -> dict[str, dict[str, str | int]]:
+def _accelerator(raw: Mapping[str, Any]) -> Accelerator:
+    return Accelerator(int(raw.get("gpus", 0)), str(raw.get("resourceName", "nvidia.com/gpu")))
+
+
+def _resources(raw: Mapping[str, Any], profile: Profile, *, on_gpu: bool) -> dict[str, dict[str, str | int]]:
     requests, limits = dict(raw.get("requests") or {}), dict(raw.get("limits") or {})
-    for name, value in profile.requests.items():
+    low, high = dict(profile.requests), dict(profile.limits)
+    if on_gpu:
+        low["memory"], high["memory"] = GPU_MEMORY["requests"], GPU_MEMORY["limits"]
+    for name, value in low.items():
         limit = limits.get(name)
         requests.setdefault(name, value if limit is None else _smaller(limit, value))
-    for name, value in profile.limits.items():
+    for name, value in high.items():
         limits.setdefault(name, _larger(requests[name], value))
     for name in requests.keys() & limits.keys():
         if parse_quantity(requests[name]) > parse_quantity(limits[name]):

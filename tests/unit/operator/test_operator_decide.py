@@ -142,7 +142,7 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         "Unschedulable",
         False,
         True,
-        "requests 500m cpu, 768Mi memory",
+        "requests 500m cpu, 256Mi memory",
     ),
     (
         "GPU without CUDA",

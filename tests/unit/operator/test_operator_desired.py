@@ -87,7 +87,7 @@ def test_the_smallest_model_in_full() -> None:
                             {"name": "grpc", "containerPort": 8081, "protocol": "TCP"},
                         ],
                         "resources": {
-                            "requests": {"cpu": "500m", "memory": "768Mi"},
+                            "requests": {"cpu": "500m", "memory": "256Mi"},
                             "limits": {"cpu": "2", "memory": "2Gi"},
                         },
                         "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": 600},

@@ -55,6 +55,21 @@ def test_each_profile_gives_a_valid_spec(profile: str) -> None:
     assert set(spec.resources["requests"]) == set(spec.resources["limits"]) == {"cpu", "memory"}
 
 
+@pytest.mark.parametrize(
+    ("given", "request_", "limit"),
+    [
+        ({}, "2Gi", "4Gi"),
+        ({"limits": {"memory": "1Gi"}}, "1Gi", "1Gi"),
+        ({"requests": {"memory": "6Gi"}}, "6Gi", "6Gi"),
+    ],
+)
+def test_a_model_on_a_gpu_gets_the_memory_that_cuda_takes(given: Any, request_: str, limit: str) -> None:
+    resources = parse_spec(DIGITS | {"accelerator": {"gpus": 1}, "resources": given}).resources
+    assert (resources["requests"]["memory"], resources["limits"]["memory"]) == (request_, limit)
+    on_cpu = parse_spec(DIGITS).resources
+    assert (on_cpu["requests"]["memory"], on_cpu["limits"]["memory"]) == ("256Mi", "2Gi")
+
+
 def test_the_default_profile_has_the_documented_numbers() -> None:
     scaling = parse_spec(DIGITS).scaling
     assert (scaling.min_replicas, scaling.max_replicas, scaling.target) == (1, 5, 70)
