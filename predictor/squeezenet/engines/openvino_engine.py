@@ -115,7 +115,7 @@ def build_model(artifact: Artifact) -> openvino.Model:
     """The network as an OpenVINO graph: float32 [1, crop, crop, 3] of 0..255 to logits [1, classes]."""
     openvino = import_openvino()
     crop, architecture = artifact.config.input.crop, artifact.config.architecture
-    graph = _Graph(openvino.opset14, foldnormalisation(artifact))
+    graph = _Graph(openvino.opset14, fold_normalisation(artifact))
     pixels = graph.ops.parameter([1, crop, crop, 3], np.float32, name="pixels")
     maps = graph.ops.transpose(pixels, np.array([0, 3, 1, 2]))
     maps = graph.convolution(maps, "features.0", stride=2)
@@ -128,7 +128,7 @@ def build_model(artifact: Artifact) -> openvino.Model:
     return openvino.Model([logits], [pixels], architecture)
 
 
-def foldnormalisation(artifact: Artifact) -> Mapping[str, Array]:
+def fold_normalisation(artifact: Artifact) -> Mapping[str, Array]:
     """The artifact's tensors, with a first convolution that takes pixels of 0..255 (computed in float64)."""
     scale, shift = normalisation(artifact.config.input)
     weight = artifact.state["features.0.weight"].astype(np.float64)
