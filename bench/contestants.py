@@ -2,86 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
+from bench import processes, protocols
+from bench.protocols import Protocol
 
-from bench import load
-from bench.load import Send
-from bench.pictures import Picture
-
-REQUIREMENTS = Path(__file__).parent / "requirements"
 OURS = "SqueezeServe"
-Connect = Callable[[aiohttp.ClientSession, str], Send]
+BATCH = 8
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """`command` follows the Python of its environment; None installs nothing beside this project's own."""
+    """`command` follows the Python of its environment, with `{port}` and `{grpc_port}` filled in.
+
+    `requirements` names a file in bench/requirements; None needs nothing beside this project's own. `batch`
+    is the most pictures that the server's dynamic batching computes at once; 1 is none.
+    """
 
     name: str
     command: Sequence[str]
     path: str
-    connect: Connect
+    protocol: Protocol
     requirements: str | None = None
     engine: str = "torch"
+    batch: int = 1
 
     @property
     def title(self) -> str:
-        """Name and engine."""
-        return f"{self.name}, {self.engine}"
+        """Name and engine, and whether it batches."""
+        return f"{self.name}, {self.engine}" + (", batched" if self.batch > 1 else "")
+
+    def started(self, python: Path, port: int, grpc_port: int = 0) -> list[str]:
+        """The command that starts it."""
+        return [str(python), *(part.format(port=port, grpc_port=grpc_port) for part in self.command)]
+
+    def variables(self, weights: str, port: int) -> dict[str, str]:
+        """What bench.servers read from the environment."""
+        return {
+            **processes.threads(1),
+            "BENCH_ENGINE": self.engine,
+            "BENCH_BATCH": str(self.batch),
+            "BENCH_WEIGHTS": weights,
+            "BENCH_PORT": str(port),
+        }
 
 
-def ours(port: int, grpc_port: int, weights: str) -> Contestant:
+def ours(weights: str, module: str = "squeeze_predictor") -> Contestant:
     """This project's predictor, with its defaults."""
     command = (
-        *("-m", "squeeze_predictor", "--host=127.0.0.1", "--model-name=squeezenet", f"--weights={weights}"),
-        *(f"--port={port}", f"--grpc-port={grpc_port}"),
+        *("-m", module, "--host=127.0.0.1", "--model-name=squeezenet", f"--weights={weights}"),
+        *("--port={port}", "--grpc-port={grpc_port}"),
     )
-    return Contestant(OURS, command, "/v1/models/squeezenet:predict", load.raw, engine="openvino")
+    return Contestant(OURS, command, "/v1/models/squeezenet:predict", protocols.RAW, engine="openvino")
 
 
-def peers(port: int) -> list[Contestant]:
-    """Other servers as their documentation shows, with PyTorch and with this project's engine inside."""
+def peers() -> list[Contestant]:
+    """Other servers as their documentation shows: with PyTorch, with this project's engine, and batched."""
     module = "bench.servers"
-    documented = [
-        Contestant("FastAPI", ("-m", f"{module}.fastapi_server"), "/predict", load.raw),
-        Contestant("KServe SDK", ("-m", f"{module}.kserve_server"), "/v1/models/squeezenet:predict", load.v1),
-        Contestant("LitServe", ("-m", f"{module}.litserve_server"), "/predict", load.v1, "litserve"),
+    # Its own limit of 3 seconds would turn a slow minute of the machine into errors.
+    patient = ("--timeout", "30000")
+    mosec = ("-m", f"{module}.mosec_server", "--address", "127.0.0.1", "--port", "{port}", *patient)
+    bento = ("-m", "bentoml", "serve", "--host", "127.0.0.1", "--port", "{port}")
+    single = [
+        Contestant("FastAPI", ("-m", f"{module}.fastapi_server"), "/predict", protocols.RAW),
         Contestant(
-            *("mosec", ("-m", f"{module}.mosec_server", "--address", "127.0.0.1", "--port", str(port))),
-            *("/inference", load.raw, "mosec"),
+            "KServe SDK", ("-m", f"{module}.kserve_server"), "/v1/models/squeezenet:predict", protocols.V1
         ),
+    ]
+    batching = [
+        Contestant("LitServe", ("-m", f"{module}.litserve_server"), "/predict", protocols.V1, "litserve"),
+        Contestant("mosec", mosec, "/inference", protocols.RAW, "mosec"),
         Contestant(
-            "BentoML",
-            (
-                *("-m", "bentoml", "serve", f"{module}.bentoml_server:Classifier"),
-                *("--host", "127.0.0.1", "--port", str(port)),
-            ),
-            "/predict",
-            _uploaded,
-            "bentoml",
+            "BentoML", (*bento, f"{module}.bentoml_server:Classifier"), "/predict", protocols.FORM, "bentoml"
         ),
-        Contestant("Ray Serve", ("-m", f"{module}.ray_server"), "/predict", load.raw, "ray"),
+        Contestant("Ray Serve", ("-m", f"{module}.ray_server"), "/predict", protocols.RAW, "ray"),
+        Contestant(
+            *("TorchServe", ("-m", f"{module}.torchserve_server"), "/predictions/squeezenet"),
+            *(protocols.RAW, "torchserve"),
+        ),
     ]
-    return [
-        Contestant(one.name, one.command, one.path, one.connect, one.requirements, engine)
-        for one in documented
-        for engine in ("torch", "openvino")
+    engines = [
+        replace(one, engine=engine) for one in [*single, *batching] for engine in ("torch", "openvino")
     ]
+    return engines + [_batched(one, bento) for one in batching]
 
 
-def _uploaded(session: aiohttp.ClientSession, url: str) -> Send:
-    """A multipart form with the picture as `image`."""
-
-    async def send(picture: Picture) -> int:
-        form = aiohttp.FormData()
-        form.add_field("image", picture.jpeg, filename="picture.jpg", content_type="image/jpeg")
-        async with session.post(url, data=form) as response:
-            if response.status != 200:
-                raise ValueError(f"HTTP {response.status}: {(await response.text())[:120]}")
-            return int((await response.json())["predictions"][0]["class_id"])
-
-    return send
+def _batched(one: Contestant, bento: Sequence[str]) -> Contestant:
+    """With dynamic batching; BentoML declares it by a service of its own, which takes a list."""
+    if one.name == "BentoML":
+        command = (*bento, "bench.servers.bentoml_batched:Classifier")
+        one = replace(one, command=command, protocol=protocols.FORM_BATCH)
+    return replace(one, batch=BATCH)

@@ -3,18 +3,20 @@
 Run as a process of its own, pinned to one core. `python -m bench.limit WEIGHTS SECONDS` times everything and
 prints JSON. `python -m bench.limit WEIGHTS LOOP PICTURE` times one loop again for each line of seconds on
 standard input: a shared machine is faster at one minute than at the next, so whoever is measured is measured
-beside the limit of that very minute.
+beside the limit of that very minute. Answers go to standard output, whatever a library prints there to
+standard error.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import orjson
@@ -27,6 +29,7 @@ from squeezenet.artifact import Artifact
 from squeezenet.engines.numpy_reference import logits as reference_logits
 
 from bench import pictures
+from bench.mnn_network import mnn_module
 from bench.onnx_network import onnx_session
 from bench.pictures import Picture
 
@@ -63,6 +66,7 @@ def engines(artifact: Artifact) -> dict[str, Infer]:
     return {
         "OpenVINO": OpenVINOEngine(artifact, 1, 1).classify_pixels,
         "ONNX Runtime": onnx_session(artifact),
+        "MNN": mnn_module(artifact),
     }
 
 
@@ -77,18 +81,20 @@ def main(weights: str, seconds: float) -> dict[str, Any]:
             one.name: {name: rate(loop, seconds) for name, loop in loops(artifact, infers, one).items()}
             for one in chosen
         },
-        "logit_difference": {name: difference(artifact, infer, chosen[0]) for name, infer in infers.items()},
+        "probability_difference": {
+            name: max(difference(artifact, infer, one) for one in chosen) for name, infer in infers.items()
+        },
     }
 
 
 def parts_ms(artifact: Artifact, infers: Infers, picture: Picture, seconds: float) -> dict[str, float]:
     """Milliseconds of each part on its own."""
     spec = artifact.config.input
-    image = ours(picture.jpeg)
+    image = ours(picture.data)
     square = preprocess.to_pixels(image, spec)[None]
     logits = infers["OpenVINO"](square)[0]
     parts: dict[str, Callable[[], object]] = {
-        f"decode, {name}": partial(decode, picture.jpeg) for name, decode in DECODERS.items()
+        f"decode, {name}": partial(decode, picture.data) for name, decode in DECODERS.items()
     }
     parts["resize and crop"] = partial(preprocess.to_pixels, image, spec)
     parts |= {f"infer, {name}": partial(infer, square) for name, infer in infers.items()}
@@ -100,7 +106,7 @@ def loops(artifact: Artifact, infers: Infers, picture: Picture) -> dict[str, Cal
     """Every whole loop from bytes to a checked answer, by the names of its decoder and its engine."""
 
     def whole(decode: Decode, infer: Infer) -> None:
-        pixels = preprocess.to_pixels(decode(picture.jpeg), artifact.config.input)
+        pixels = preprocess.to_pixels(decode(picture.data), artifact.config.input)
         body = orjson.loads(answer(artifact, infer(pixels[None])[0]))
         assert body["predictions"][0]["class_id"] == picture.class_id
 
@@ -111,26 +117,26 @@ def loops(artifact: Artifact, infers: Infers, picture: Picture) -> dict[str, Cal
     }
 
 
-def again(weights: str, loop: str, picture_name: str) -> None:
+def again(answers: TextIO, weights: str, loop: str, picture_name: str) -> None:
     """Times one loop for each line of seconds on standard input, and prints pictures a second."""
     artifact = artifacts.load(weights)
     picture = next(one for one in pictures.load() if one.name == picture_name)
     work = loops(artifact, engines(artifact), picture)[loop]
     work()
-    print("ready", flush=True)
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         count, began = 0, time.perf_counter()
         while time.perf_counter() - began < float(line):
             work()
             count += 1
-        print(count / (time.perf_counter() - began), flush=True)
+        print(count / (time.perf_counter() - began), file=answers, flush=True)
 
 
 def difference(artifact: Artifact, infer: Infer, picture: Picture) -> float:
-    """The largest difference of a logit from the NumPy reference."""
-    square = preprocess.to_pixels(ours(picture.jpeg), artifact.config.input)[None]
+    """The largest difference of a probability from the NumPy reference."""
+    square = preprocess.to_pixels(ours(picture.data), artifact.config.input)[None]
     expected = reference_logits(artifact.config, artifact.state, square)
-    return float(np.abs(infer(square) - expected).max())
+    return float(np.abs(classify.softmax(infer(square)[0]) - classify.softmax(expected[0])).max())
 
 
 def answer(artifact: Artifact, logits: NDArray[np.float32]) -> bytes:
@@ -153,8 +159,16 @@ def rate(work: Callable[[], object], seconds: float) -> float:
     return best
 
 
+def answers_only() -> TextIO:
+    """Standard output for the answers alone: C libraries that print there reach standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
 if __name__ == "__main__":
+    output = answers_only()
     if len(sys.argv) == 4:
-        again(*sys.argv[1:])
+        again(output, *sys.argv[1:])
     else:
-        print(json.dumps(main(sys.argv[1], float(sys.argv[2]))))
+        print(json.dumps(main(sys.argv[1], float(sys.argv[2]))), file=output)

@@ -1,8 +1,9 @@
-"""SqueezeNet for ONNX Runtime, built from an artifact's tensors: another CPU runtime in the limit."""
+"""SqueezeNet as ONNX, built from an artifact's tensors, and ONNX Runtime: another engine of the limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,7 +18,7 @@ def onnx_session(artifact: Artifact) -> Callable[[NDArray[np.uint8]], NDArray[np
     """Pixels uint8 [1, crop, crop, 3] to logits [1, classes], on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(_model(artifact), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(onnx_model(artifact), options, providers=["CPUExecutionProvider"])
 
     def infer(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
@@ -27,10 +28,11 @@ def onnx_session(artifact: Artifact) -> Callable[[NDArray[np.uint8]], NDArray[np
     return infer
 
 
-def _model(artifact: Artifact) -> bytes:
+def onnx_model(artifact: Artifact) -> bytes:
+    """The network as ONNX: pixels of 0..255, float32 [1, 3, crop, crop], to logits [1, classes]."""
     state, nodes = fold_normalisation(artifact), []
 
-    def add(kind: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 

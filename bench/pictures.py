@@ -1,4 +1,4 @@
-"""The pictures that every contestant classifies: real ones, as JPEG of three sizes."""
+"""The pictures that every contestant classifies: real ones, as JPEG of three sizes, and one digit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ QUALITY = 90
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG and the ImageNet class that every contestant has to answer."""
+    """An encoded picture and the class that every contestant has to answer."""
 
     name: str
-    jpeg: bytes
+    data: bytes
     class_id: int
+    media_type: str = "image/jpeg"
 
 
 def load() -> list[Picture]:
@@ -27,6 +28,12 @@ def load() -> list[Picture]:
         Picture("451x300", _jpeg("chelsea.png", None), 285),
         Picture("1920x1080", _jpeg("rocket.jpg", (1920, 1080)), 733),
     ]
+
+
+def digit() -> Picture:
+    """A handwritten seven for the built-in network: the least work that a request can be."""
+    sample = files("squeezenet").joinpath("builtin", "digits", "samples", "7.png")
+    return Picture("digit", sample.read_bytes(), 7, "image/png")
 
 
 def _jpeg(name: str, size: tuple[int, int] | None) -> bytes:

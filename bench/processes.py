@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,19 @@ def variables(more: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": paths, **more}
 
 
+def threads(count: int) -> dict[str, str]:
+    """Every library's thread count."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return dict.fromkeys(names, str(count))
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody had a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        port: int = chosen.getsockname()[1]
+    return port
+
+
 @contextmanager
 def running(command: Sequence[str], more: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
     """A process with all that it starts; every one of them is ended afterwards."""
@@ -69,12 +83,12 @@ def running(command: Sequence[str], more: Mapping[str, str], log: Path) -> Itera
 
 def cpu_seconds(process: psutil.Process) -> float:
     """CPU time of a process and its children, so far."""
-    return sum(sum(one.cpu_times()[:2]) for one in _family(process.pid))
+    return float(sum(sum(one.cpu_times()[:2]) for one in _family(process.pid)))
 
 
 def resident_mb(process: psutil.Process) -> float:
     """Memory of a process and its children in MB, with shared pages counted once (PSS)."""
-    return sum(one.memory_full_info().pss for one in _family(process.pid)) / 1e6
+    return float(sum(one.memory_full_info().pss for one in _family(process.pid))) / 1e6
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,17 +45,25 @@ class Handler:
             self._infer = self._torch
 
     def __call__(self, jpeg: bytes) -> dict[str, Any]:
-        batch = self._transform(Image.open(io.BytesIO(jpeg)).convert("RGB"))[None]
-        probabilities, classes = torch.softmax(self._infer(batch), 1)[0].topk(5)
+        return self.batch([jpeg])[0]
+
+    def batch(self, jpegs: Sequence[bytes]) -> list[dict[str, Any]]:
+        """An answer for each picture, all computed at once."""
+        batch = torch.stack([self._transform(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in jpegs])
+        best = torch.softmax(self._infer(batch), 1).topk(5)
+        return [self._answer(*row) for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+
+    def _answer(self, probabilities: list[float], classes: list[int]) -> dict[str, Any]:
         rows = [
-            {"class_id": int(c), "label": self._labels[int(c)], "probability": float(p)}
+            {"class_id": c, "label": self._labels[c], "probability": p}
             for p, c in zip(probabilities, classes, strict=True)
         ]
         return {"predictions": [{**rows[0], "top_k": rows}]}
 
     def _torch(self, batch: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return self._network(batch)
+            logits: torch.Tensor = self._network(batch)
+            return logits
 
     def _openvino(self, batch: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self._engine.classify_tensors(np.asarray(batch)))

@@ -9,7 +9,7 @@ from kserve import Model, ModelServer
 from bench.servers.handler import Handler
 
 
-class Classifier(Model):  # type: ignore[misc]
+class Classifier(Model):
     def __init__(self) -> None:
         super().__init__("squeezenet")
         self._handler = Handler()

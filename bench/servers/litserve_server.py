@@ -1,4 +1,4 @@
-"""LitServe; BENCH_BATCH sets its dynamic batching, which is off at 1."""
+"""LitServe; BENCH_BATCH is its dynamic batching's largest batch, which is off at 1."""
 
 import base64
 import os
@@ -7,6 +7,8 @@ from typing import Any
 import litserve as ls
 
 from bench.servers.handler import Handler
+
+BATCH = int(os.environ["BENCH_BATCH"])
 
 
 class Api(ls.LitAPI):
@@ -23,8 +25,22 @@ class Api(ls.LitAPI):
         return output
 
 
+class BatchedApi(Api):
+    """LitServe collects requests to lists and takes the answers apart again."""
+
+    def batch(self, inputs: list[bytes]) -> list[bytes]:
+        return inputs
+
+    def predict(self, pictures: list[bytes]) -> list[dict[str, Any]]:  # type: ignore[override]
+        return self.handler.batch(pictures)
+
+    def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return output
+
+
 if __name__ == "__main__":
-    server = ls.LitServer(Api(), accelerator="cpu", workers_per_device=1)
+    api = Api() if BATCH == 1 else BatchedApi(max_batch_size=BATCH, batch_timeout=0.05)
+    server = ls.LitServer(api, accelerator="cpu", workers_per_device=1)
     server.run(
         host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), generate_client_file=False, log_level="warning"
     )

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from bench import pictures, report
+from bench import pictures, plots, report, tables
 
 
 def closed(*per_second: float) -> dict[str, Any]:
-    names = ("1", "8")
-    figures = {"p50_ms": 30.0, "p99_ms": 40.0, "cpu_ms": 25.0, "limit_beside": 40.0}
+    names = ("1", "8")[: len(per_second)]
+    figures = {"p50_ms": 30.0, "p99_ms": 40.0, "cpu_ms": 25.0, "limit_beside": 40.0, "load_cores": 0.02}
     return {name: {"per_second": value, **figures} for name, value in zip(names, per_second, strict=True)}
+
+
+TORCH = {"engine": "torch", "batch": 1, "first_answer_s": 12.0, "resident_mb": 900.0}
 
 
 @pytest.fixture
@@ -26,7 +29,6 @@ def results() -> dict[str, Any]:
         "overload_3x": {"per_second": 34.2, "p99_ms": 2000.0},
         "resident_mb": 150.0,
     }
-    peer = {"first_answer_s": 12.0, "resident_mb": 900.0}
     return {
         "machine": {
             "cpu": "x",
@@ -40,13 +42,19 @@ def results() -> dict[str, Any]:
         "limit": {
             "loops_per_s": {"600x400": {"ours, OpenVINO": 38.0, "turbojpeg, OpenVINO": 40.0}},
             "parts_ms": {"600x400": {"decode, ours": 1.5}},
+            "probability_difference": {"MNN": 2e-5},
         },
         "ours": ours,
         "ours_two_cores": {"pictures": {"600x400": closed(40, 70)}},
+        "limit_two_cores": {"one": 40.0, "two": 72.0, "ratio": 1.8},
+        "metrics": {"ImageNet": {"ratio": 1.001}, "digits": {"ratio": 1.03}},
+        "breakdown_ms": {"parse HTTP": 0.1, "queue": 0.0, "infer": 22.0, "rest": 1.0},
+        "gateway": {"direct": closed(300)["1"], "gateway": closed(250)["1"] | {"p50_ms": 33.0}},
         "peers": {
-            "FastAPI, torch": peer | {"concurrency": closed(18, 19)},
-            "FastAPI, openvino": peer | {"concurrency": closed(30, 32)},
-            "Other, torch": {"failed": "cannot be installed"},
+            "FastAPI, torch": TORCH | {"concurrency": closed(18, 19)},
+            "FastAPI, openvino": TORCH | {"engine": "openvino", "concurrency": closed(30, 32)},
+            "Other, torch": {"engine": "torch", "batch": 1, "failed": "cannot be installed"},
+            "Third, torch, batched": TORCH | {"batch": 8, "concurrency": {"32": closed(20)["1"]}},
         },
     }
 
@@ -55,9 +63,15 @@ def test_ratios(results: dict[str, Any]) -> None:
     found = report.ratios(results)
     assert found["throughput_vs_limit"] == pytest.approx(36 / 40)
     assert found["throughput_vs_limit_by_protocol"]["gRPC"] == pytest.approx(34 / 40)
-    assert found["throughput_vs_best_peer"] == pytest.approx(36 / 19)
+    # The batched one is the best that PyTorch does.
+    assert found["throughput_vs_best_peer"] == pytest.approx(36 / 20)
     assert found["throughput_vs_best_peer_same_engine"] == pytest.approx(36 / 32)
     assert found["two_cores_vs_one"] == pytest.approx(70 / 36)
+    assert found["two_cores_limit_vs_one"] == pytest.approx(1.8)
+    assert found["two_cores_vs_limit"] == pytest.approx(70 / 36 / 1.8)
+    assert found["metrics_overhead"] == pytest.approx(1.001)
+    assert found["metrics_overhead_digits"] == pytest.approx(1.03)
+    assert found["gateway_vs_direct"] == pytest.approx(33 / 30)
     assert found["p50_alone_vs_limit"] == pytest.approx(30 / 25)
     assert found["goodput_at_3x_vs_capacity"] == pytest.approx(34.2 / 36)
     assert found["p99_vs_p50_at_70_percent"] == pytest.approx(1.5)
@@ -65,16 +79,41 @@ def test_ratios(results: dict[str, Any]) -> None:
 
 
 def test_what_was_not_measured_says_so(results: dict[str, Any], tmp_path: Path) -> None:
-    results["peers"] = {"Other, torch": {"failed": "cannot be installed"}}
+    results["peers"] = {"Other, torch": {"engine": "torch", "batch": 1, "failed": "cannot be installed"}}
+    results["gateway"] = {"skipped": "no cluster: not measured (make up)"}
     results |= report.ratios(results)
     assert results["throughput_vs_best_peer"] is None
-    text = report.table(results)
+    text = tables.table(results)
     assert "| throughput_vs_best_peer | not measured |" in text
+    assert "| gateway_vs_direct | not measured |" in text
+    assert "no cluster: not measured (make up)" in text
     assert "cannot be installed" in text
-    report.plots(results, tmp_path)
+    plots.draw(results, tmp_path)
     assert (tmp_path / "throughput.svg").stat().st_size > 1000
+    assert not (tmp_path / "gateway.svg").exists()
+
+
+def test_everything_measured_is_shown(results: dict[str, Any], tmp_path: Path) -> None:
+    results |= report.ratios(results)
+    text = tables.table(results)
+    for row in (
+        "| MNN | 2.0e-05 |",
+        "| loop, no server | 40.0 | 72.0 | 0.000 / 0.000 |",
+        "| SqueezeServe | 36.0 | 70.0 | 0.020 / 0.020 |",
+        "| infer | 22.00 |",
+        "| Third, torch, batched | 20.0 | 0.50 | – | 40 | 900 | 12.0 | 0.020 |",
+        "| gateway | 33.00 | 40.00 | 250.0 |",
+    ):
+        assert row in text
+    plots.draw(results, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "throughput.svg",
+        "breakdown.svg",
+        "two-cores.svg",
+        "gateway.svg",
+    }
 
 
 def test_pictures_are_jpegs_of_the_sizes_that_they_are_named_after() -> None:
     for picture in pictures.load():
-        assert picture.jpeg.startswith(b"\xff\xd8")
+        assert picture.data.startswith(b"\xff\xd8")

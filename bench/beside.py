@@ -1,0 +1,91 @@
+"""The limit (`bench.limit`) in processes of its own: timed whole at first, then beside what is measured."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from bench import processes
+
+Json = dict[str, Any]
+
+
+def whole(weights: str, seconds: float, core: int) -> Json:
+    """Every part and every loop of the limit, on one core. Raises SystemExit where it fails."""
+    done = subprocess.run(
+        processes.pinned((core,), [sys.executable, "-m", "bench.limit", weights, str(seconds)]),
+        env=processes.variables(processes.threads(1)),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"bench.limit failed:\n{done.stderr}")
+    found: Json = json.loads(done.stdout)
+    return found
+
+
+class Limit:
+    """One loop on one core, in a process that waits to be asked."""
+
+    def __init__(self, weights: str, loop: str, picture: str, seconds: float, core: int) -> None:
+        command = [sys.executable, "-m", "bench.limit", weights, loop, picture]
+        self._command = processes.pinned((core,), command)
+        self._seconds = seconds
+
+    def __enter__(self) -> Limit:
+        self._process = subprocess.Popen(
+            self._command,
+            env=processes.variables(processes.threads(1)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._line()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def now(self) -> float:
+        """Pictures a second at this moment; nobody else may be at work."""
+        self.begin()
+        return self.end()
+
+    def begin(self) -> None:
+        """Starts the loop; `end` has to follow."""
+        assert self._process.stdin
+        print(self._seconds, file=self._process.stdin, flush=True)
+
+    def end(self) -> float:
+        """Waits for the loop's end; pictures a second."""
+        return float(self._line())
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        if not (line := self._process.stdout.readline()):
+            raise RuntimeError("the limit's process has ended")
+        return line
+
+
+def two_cores(first: Limit, second: Limit, rounds: int) -> Json:
+    """Pictures a second of one loop alone and of two at once, in turns, and the median ratio of the two.
+
+    Two virtual cores may be one physical core, so that this ratio, not 2, is what a second core can give.
+    """
+    alone, both = [], []
+    for _ in range(rounds):
+        alone.append(first.now())
+        first.begin()
+        second.begin()
+        both.append(first.end() + second.end())
+    ratios = [two / one for one, two in zip(alone, both, strict=True)]
+    return {
+        "one": statistics.median(alone),
+        "two": statistics.median(both),
+        "ratio": statistics.median(ratios),
+    }

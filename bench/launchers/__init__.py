@@ -1,0 +1,1 @@
+"""The predictor, started with a change that only a measurement needs."""

@@ -1,0 +1,73 @@
+"""Every engine of the limit computes the network, and nothing but answers reaches standard output."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from squeezenet import artifact as artifacts
+
+from bench import limit, pictures, processes
+from bench.beside import two_cores
+
+DIGITS = "builtin://digits"
+
+
+def test_engines_answer_as_the_reference_does() -> None:
+    artifact = artifacts.load(DIGITS)
+    found = {
+        name: limit.difference(artifact, infer, pictures.digit())
+        for name, infer in limit.engines(artifact).items()
+    }
+    assert found.keys() == {"OpenVINO", "ONNX Runtime", "MNN"}
+    assert max(found.values()) < 1e-4, found
+
+
+def test_engines_keep_no_memory_of_the_picture_before() -> None:
+    """An engine that hands out its own buffer would change an answer that was given already."""
+    artifact = artifacts.load(DIGITS)
+    pixels = limit.preprocess.to_pixels(limit.ours(pictures.digit().data), artifact.config.input)[None]
+    for name, infer in limit.engines(artifact).items():
+        first = infer(pixels)
+        before = first.copy()
+        infer(255 - pixels)
+        assert (first == before).all(), name
+
+
+def test_standard_output_holds_answers_alone() -> None:
+    """MNN prints when it is imported and when it converts."""
+    code = (
+        "import bench.limit as limit, os\n"
+        "output = limit.answers_only()\n"
+        "from squeezenet import artifact\n"
+        f"limit.engines(artifact.load('{DIGITS}'))\n"
+        "os.write(1, b'noise')\n"
+        "print('answer', file=output)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=processes.variables({}), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "answer\n"
+    assert "noise" in done.stderr
+
+
+class Steady:
+    """A limit that is as fast as it is told, and slower while its neighbour works."""
+
+    def __init__(self, alone: float, beside: float) -> None:
+        self._alone, self._beside = alone, beside
+
+    def now(self) -> float:
+        return self._alone
+
+    def begin(self) -> None:
+        return None
+
+    def end(self) -> float:
+        return self._beside
+
+
+def test_two_cores_are_related_to_one() -> None:
+    found = two_cores(Steady(40, 30), Steady(40, 26), 3)  # type: ignore[arg-type]
+    assert found == {"one": 40, "two": 56, "ratio": pytest.approx(1.4)}
