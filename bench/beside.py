@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from bench import processes
+from bench.plan import OUT
 
 Json = dict[str, Any]
 
@@ -32,18 +33,20 @@ class Limit:
 
     def __init__(self, weights: str, loop: str, picture: str, seconds: float, core: int) -> None:
         command = [sys.executable, "-m", "bench.limit", weights, loop, picture]
+        self._log = OUT / f"limit-{core}.log"
         self._command = processes.pinned((core,), command)
         self._seconds = seconds
 
     def __enter__(self) -> Limit:
-        self._process = subprocess.Popen(
-            self._command,
-            env=processes.variables(processes.threads(1)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=processes.variables(processes.threads(1)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self._line()
         return self
 
@@ -68,7 +71,7 @@ class Limit:
     def _line(self) -> str:
         assert self._process.stdout
         if not (line := self._process.stdout.readline()):
-            raise RuntimeError("the limit's process has ended")
+            raise SystemExit(f"bench.limit has ended: see {self._log}")
         return line
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,8 @@ Json = dict[str, Any]
 
 def main() -> None:
     """Measures all, then writes results.json, tables and plots."""
+    # An exception, so that the servers which a measurement has started are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     plan, weights = Plan.from_environment(), find_weights()
     os.sched_setaffinity(0, {LOAD_CORE})
     OUT.mkdir(parents=True, exist_ok=True)
@@ -93,9 +96,11 @@ def on_its_own(plan: Plan, weights: str) -> Json:
     """What is compared with itself: with and without metrics, part by part, and behind the gateway."""
     picture, digit = pictures.load()[0], pictures.digit()
     say("SqueezeServe with and without metrics")
+    # Short turns and many of them: what they differ by is less than what the machine's speed changes by.
+    turns = plan.seconds / 4, 2 * plan.rounds
     metrics = {
-        "ImageNet": overhead.measure(weights, picture, plan.seconds / 2, plan.rounds),
-        "digits": overhead.measure(DIGITS, digit, plan.seconds / 2, plan.rounds),
+        "ImageNet": overhead.measure(weights, picture, *turns),
+        "digits": overhead.measure(DIGITS, digit, *turns),
     }
     say("the parts of one request")
     parts = breakdown.measure(weights, picture, plan.seconds)
@@ -103,7 +108,7 @@ def on_its_own(plan: Plan, weights: str) -> Json:
     return {
         "metrics": metrics,
         "breakdown_ms": parts,
-        "gateway": gateway.measure(plan.seconds / 2, plan.rounds),
+        "gateway": gateway.measure(*turns),
     }
 
 
