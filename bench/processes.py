@@ -81,6 +81,11 @@ def running(command: Sequence[str], more: Mapping[str, str], log: Path) -> Itera
                 child.kill()
 
 
+def end_all_on_sigterm() -> None:
+    """Makes SIGTERM an exception as Ctrl-C is, so that whatever is `running` is ended with this process."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+
+
 def cpu_seconds(process: psutil.Process) -> float:
     """CPU time of a process and its children, so far."""
     return float(sum(sum(one.cpu_times()[:2]) for one in _family(process.pid)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import sys
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from bench import (
     overhead,
     pictures,
     plots,
+    processes,
     report,
     tables,
 )
@@ -39,8 +39,7 @@ Json = dict[str, Any]
 
 def main() -> None:
     """Measures all, then writes results.json, tables and plots."""
-    # An exception, so that the servers which a measurement has started are ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    processes.end_all_on_sigterm()
     plan, weights = Plan.from_environment(), find_weights()
     os.sched_setaffinity(0, {LOAD_CORE})
     OUT.mkdir(parents=True, exist_ok=True)
