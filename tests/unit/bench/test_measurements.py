@@ -31,9 +31,9 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def without_metrics(out: Path) -> Iterator[int]:
-    port = processes.free_port()
+@pytest.fixture(scope="module")
+def without_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    out, port = tmp_path_factory.mktemp("out"), processes.free_port()
     one = contestants.ours(DIGITS, "bench.launchers.without_metrics")
     command = [*one.started(processes.environment(None), port), "--drain-seconds=0"]
     with processes.running(command, {}, out / "server.log") as process:
@@ -49,6 +49,23 @@ def _answer_once(port: int, process: psutil.Process) -> None:
 def test_without_metrics_the_predictor_answers_and_counts_nothing(without_metrics: int) -> None:
     page = httpx.get(f"http://127.0.0.1:{without_metrics}/metrics").text
     assert "squeeze_pictures_total 0.0" in page
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path"),
+    [
+        (wire.RAW, "/v1/models/squeezenet:predict"),
+        (wire.V1, "/v1/models/squeezenet:predict"),
+        (wire.FORM, "/v1/models/squeezenet:predict"),
+        (wire.V2_BINARY, "/v2/models/squeezenet/infer"),
+    ],
+    ids=["raw", "V1", "form", "V2 binary"],
+)
+async def test_every_protocol_gets_the_right_class(
+    protocol: wire.Protocol, path: str, without_metrics: int
+) -> None:
+    send = wire.over_http(Client("127.0.0.1", without_metrics), protocol, path)
+    assert [await send(pictures.digit()) for _ in range(2)] == [7, 7]
 
 
 def test_every_part_of_a_request_is_timed(out: Path) -> None:
