@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -88,17 +88,34 @@ def end_all_on_sigterm() -> None:
 
 def cpu_seconds(process: psutil.Process) -> float:
     """CPU time of a process and its children, so far."""
-    return float(sum(sum(one.cpu_times()[:2]) for one in _family(process.pid)))
+    return _total(process, lambda one: sum(one.cpu_times()[:2]))
 
 
 def resident_mb(process: psutil.Process) -> float:
     """Memory of a process and its children in MB, with shared pages counted once (PSS)."""
-    return float(sum(one.memory_full_info().pss for one in _family(process.pid))) / 1e6
+    return _total(process, lambda one: one.memory_full_info().pss) / 1e6
+
+
+def _total(process: psutil.Process, figure: Callable[[psutil.Process], float]) -> float:
+    """A figure's sum over a process and its children; one that ends meanwhile counts nothing."""
+    total = 0.0
+    for one in _family(process.pid):
+        with suppress(psutil.NoSuchProcess):
+            total += figure(one)
+    return total
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+    """A process, all that it has started, and what is left of its session where it has ended itself."""
+    alive = {one.pid: one for one in psutil.process_iter(["status"]) if one.info["status"] != "zombie"}
+    family = {one for one in alive.values() if _session(one.pid) == pid}
+    if pid in alive:
+        with suppress(psutil.NoSuchProcess):
+            family |= {alive[pid], *alive[pid].children(recursive=True)}
+    return list(family)
+
+
+def _session(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -38,3 +40,19 @@ def test_servers_end_with_a_benchmark_that_is_stopped(tmp_path: Path) -> None:
         measurement.wait(30)
     gone, alive = psutil.wait_procs(family, timeout=10)
     assert len(gone) == 2, alive
+
+
+def test_what_a_crashed_server_leaves_behind_ends_too(tmp_path: Path) -> None:
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    with processes.running([sys.executable, "-c", code], {}, tmp_path / "log") as server:
+        while server.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.05)
+        (left,) = [one for one in psutil.process_iter() if _in_session(one, server.pid)]
+    assert psutil.wait_procs([left], timeout=10)[1] == []
+
+
+def _in_session(one: psutil.Process, session: int) -> bool:
+    try:
+        return os.getsid(one.pid) == session and one.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
