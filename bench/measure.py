@@ -14,7 +14,7 @@ import grpc
 import psutil
 import uvloop
 
-from bench import contestants, load, processes, protocols, report
+from bench import contestants, load, overload, processes, protocols, report
 from bench.beside import Limit
 from bench.client import Client
 from bench.contestants import Contestant
@@ -66,7 +66,8 @@ async def _ours(
     found["protocols"] = {"raw": found["pictures"][chosen[0].name]}
     if every_protocol:
         found["protocols"] |= await _other_protocols(bench, client, path, ports[1], chosen[0], process)
-    found |= await _by_the_clock(bench, raw, chosen[0], report.rate(found["protocols"]["raw"]))
+    capacity = report.rate(found["protocols"]["raw"])
+    found |= await _by_the_clock(bench, raw, ports[0], chosen[0], process, capacity)
     found["resident_mb"] = processes.resident_mb(process)
     return found
 
@@ -83,12 +84,17 @@ async def _other_protocols(
         return {name: await closed(bench, send, picture, process) for name, send in sends.items()}
 
 
-async def _by_the_clock(bench: Bench, raw: Send, picture: Picture, capacity: float) -> Json:
+async def _by_the_clock(
+    bench: Bench, raw: Send, port: int, picture: Picture, process: psutil.Process, capacity: float
+) -> Json:
     """The open loop at 70 % of the capacity, and at three times the capacity."""
-    seconds = bench.plan.seconds
-    steady = await load.open_loop(raw, picture, 0.7 * capacity, 2 * seconds)
-    flooded = await load.open_loop(raw, picture, 3 * capacity, 4 * seconds)
-    return {"open_70_percent": steady.summary(), "overload_3x": flooded.summary()}
+    plan = bench.plan
+    steady = await load.open_loop(raw, picture, 0.7 * capacity, 2 * plan.seconds)
+    health = Client("127.0.0.1", port)
+    flooded = await overload.measure(
+        raw, health, picture, process, capacity, plan.overload_seconds, bench.beside
+    )
+    return {"open_70_percent": steady.summary(), "overload_3x": flooded}
 
 
 def peer(bench: Bench, one: Contestant, picture: Picture) -> Json:

@@ -21,11 +21,12 @@ class Plan:
     seconds: float
     concurrencies: tuple[int, ...]
     rounds: int
+    overload_seconds: float
 
     @classmethod
     def from_environment(cls) -> Plan:
         quick = os.environ.get("QUICK", "") not in ("", "0")
-        return cls(quick, 4.0, (1, 8), 2) if quick else cls(quick, 7.0, (1, 8, 32), 4)
+        return cls(quick, 4.0, (1, 8), 2, 12.0) if quick else cls(quick, 7.0, (1, 8, 32), 4, 60.0)
 
 
 def find_weights() -> str:

@@ -25,6 +25,7 @@ def table(results: Json) -> str:
         _two_cores(results),
         _breakdown(results["breakdown_ms"]),
         _protocols(results["ours"]["protocols"]),
+        _overload(results["ours"]["overload_3x"]),
         _servers(results),
         _gateway(results["gateway"]),
     ]
@@ -84,6 +85,28 @@ def _protocols(protocols: Json) -> str:
     ]
     head = ("SqueezeServe, one core", "pictures/s", "of the limit", "p50 alone, ms", "CPU ms", "load's cores")
     return _markdown([head, *rows])
+
+
+def _overload(one: Json) -> str:
+    head = (
+        "three times the capacity",
+        "pictures/s",
+        "refused",
+        "p99, ms",
+        "probes failed",
+        "slowest probe, ms",
+        "MB at first, at last",
+    )
+    row = (
+        "SqueezeServe, one core",
+        f"{one['per_second']:.1f}",
+        f"{one['shed']}",
+        f"{one['p99_ms']:.0f}",
+        f"{one['probes_failed']} of {one['probes']}",
+        f"{one['probe_max_ms']:.0f}",
+        f"{one['resident_mb_first']:.0f}, {one['resident_mb_last']:.0f}",
+    )
+    return _markdown([head, row])
 
 
 def _servers(results: Json) -> str:

@@ -73,7 +73,7 @@ def start_watches() -> None:
         (preprocess, "decode", "decode"),
         (preprocess, "to_pixels", "resize"),
         (network.Network, "_infer", "infer"),
-        (network.Network, "_answer", "answer"),
+        (network.Network, "_rows", "answer"),
         (protocol_v1, "answer", "answer"),
     ]
     for owner, name, part in plain:
