@@ -5,6 +5,7 @@ Imported only where it is asked for, after the HTTP port answers: gRPC's library
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -39,7 +40,7 @@ Call = Any  # grpc.aio.ServicerContext, untyped
 
 
 class GrpcServer:
-    """Listens from `start` on; requests beyond the workers and the queue are refused by the library."""
+    """Listens from `start` on; beyond `concurrent` calls at a time the library refuses them unread."""
 
     def __init__(self, context: Context, concurrent: int) -> None:
         settings = context.settings
@@ -47,6 +48,9 @@ class GrpcServer:
             ("grpc.max_receive_message_length", settings.max_body),
             # By default two servers may share a port, and each gets some of the other's calls.
             ("grpc.so_reuseport", 0),
+            # A stopping server breaks off calls that arrive while it says goodbye, and clients keep their
+            # connections. So each ends in order within the drain, and its client goes on to a ready replica.
+            ("grpc.max_connection_age_ms", _connection_age(settings.drain_seconds)),
         ]
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=concurrent)
         service.add_GRPCInferenceServiceServicer_to_server(_Inference(context), self._server)
@@ -66,6 +70,11 @@ class GrpcServer:
     async def stop(self, grace_seconds: float) -> None:
         """Take no more requests, and finish those in flight within the time."""
         await self._server.stop(grace_seconds)
+
+
+def _connection_age(drain_seconds: float) -> int:
+    """Milliseconds; the library adds up to a tenth, and the last calls need the rest of the drain."""
+    return min(max(1, round(800 * drain_seconds)), 2**31 - 1)
 
 
 class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  # the SDK is untyped
@@ -144,6 +153,10 @@ async def _answering(method: str, call: Call) -> AsyncIterator[None]:
         code = status.name
         field = f" ({error.field})" if error.field else ""
         await call.abort(status, f"{error.message}{field}", ((REASON, error.reason),))
+    except asyncio.CancelledError:
+        # The client cancelled or left, or the deadline passed.
+        metrics.ABANDONED.inc()
+        raise
     except Exception as error:
         # The library would send the client the exception's own words.
         log_unexpected(error)

@@ -16,7 +16,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
@@ -45,6 +45,10 @@ log = logging.getLogger(__name__)
 # Beyond what one request may send, so that a few large ones fit beside many small ones.
 BODY_BUDGET_REQUESTS = 4
 KEEP_ALIVE_SECONDS = 75
+# Beside the calls that wait: those that the full queue refuses, and health checks, which must go on.
+SPARE_CALLS = 1000
+# For the request of a client that had just connected when the server stopped listening.
+SETTLE_SECONDS = 0.5
 
 
 def build_app(context: Context) -> Starlette:
@@ -65,6 +69,36 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening first, and only later close connections that have sent nothing yet.
+
+        uvicorn does both at once, which resets a client whose request is on its way.
+        """
+        for listener in sockets or []:
+            await self._accept_pending(listener)
+            listener.close()
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(SETTLE_SECONDS)
+        await super().shutdown()
+
+    async def _accept_pending(self, listener: socket.socket) -> None:
+        """Take what only the kernel has accepted yet: closing the listener would reset it."""
+        config, loop = self.config, asyncio.get_running_loop()
+        protocol: Any = config.http_protocol_class
+        listener.setblocking(False)
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                return
+            await loop.connect_accepted_socket(
+                lambda: protocol(
+                    config=config, server_state=self.server_state, app_state=self.lifespan.state
+                ),
+                connection,
+            )
 
 
 class _RestServer:
@@ -143,7 +177,8 @@ class PredictorServer:
             return None
         # In a thread, because the port must go on answering while the library is imported.
         module = await asyncio.to_thread(importlib.import_module, "squeeze_predictor.grpc_server")
-        server: GrpcServer = module.GrpcServer(context, self._workers + self._settings.queue_size)
+        concurrent = self._workers + self._settings.queue_size + SPARE_CALLS
+        server: GrpcServer = module.GrpcServer(context, concurrent)
         await server.start()
         return server
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from squeeze_predictor import content, protocol_v1
+from squeeze_predictor import content, patience, protocol_v1
 from squeeze_predictor.content import Kind
 from squeeze_predictor.errors import ApiError
 from squeeze_predictor.network import Network, Picture
@@ -30,6 +30,7 @@ def routes(context: Context) -> list[Route]:
             raise ApiError(
                 405, "MethodNotAllowed", "predict takes POST", headers={"Allow": ", ".join(METHODS)}
             )
+        end = patience.deadline(request)
         top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
         content_type = request.headers.get("content-type", "")
         classes = context.lifecycle.serving().top_k(top_k)
@@ -43,7 +44,9 @@ def routes(context: Context) -> list[Route]:
                 return Job(parts, protocol_v1.answer)
 
             work = Work(parse, request.is_disconnected, heavy=kind is not Kind.PICTURE)
-            answer, _ = await context.dataplane.infer(model_name=model_name, request=work)
+            answer, _ = await patience.answer(
+                request, end, context.dataplane.infer(model_name=model_name, request=work)
+            )
         return json_response(answer)
 
     # GET is routed here too: it would otherwise match the page of a model named "<name>:predict".

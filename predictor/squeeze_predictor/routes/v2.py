@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from squeeze_predictor import content, protocol_v1, protocol_v2, tensors
+from squeeze_predictor import content, patience, protocol_v1, protocol_v2, tensors
 from squeeze_predictor.content import Kind
 from squeeze_predictor.errors import ApiError
 from squeeze_predictor.network import Network
@@ -28,6 +28,7 @@ def routes(context: Context) -> list[Route]:
     async def infer(request: Request) -> Response:
         model_name = request.path_params["model_name"]
         context.require_model(model_name)
+        end = patience.deadline(request)
         query_top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
         content_type = request.headers.get("content-type", "")
         json_length = request.headers.get(JSON_LENGTH)
@@ -43,7 +44,9 @@ def routes(context: Context) -> list[Route]:
             # Base64 in JSON takes long; a raw picture and binary tensors are only cut out.
             heavy = json_length is None and not content_type.startswith("image/")
             work = Work(partial(parse, body), request.is_disconnected, heavy)
-            wire, _ = await context.dataplane.infer(model_name=model_name, request=work)
+            wire, _ = await patience.answer(
+                request, end, context.dataplane.infer(model_name=model_name, request=work)
+            )
         if wire.json_length is None:
             return json_response(wire.body)
         return Response(
