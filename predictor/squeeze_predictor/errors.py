@@ -74,7 +74,7 @@ def bad_request(reason: str, message: str, field: str | None = None) -> ApiError
     return ApiError(HTTPStatus.BAD_REQUEST, reason, message, field=field)
 
 
-def too_large(message: str, field: str | None = None, reason: str = "TooLarge") -> ApiError:
+def too_large(message: str, field: str, reason: str) -> ApiError:
     """A 413; the message names the limit."""
     return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason, message, field=field)
 

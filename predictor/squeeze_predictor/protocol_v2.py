@@ -22,6 +22,7 @@ from squeeze_predictor.protocol_v1 import decode_base64, load_json
 from squeeze_predictor.sdk import InferInput, InferRequest, InferResponse, RequestedOutput
 
 FORM = '{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["<base64 of a picture>"]}]}'
+JSON_LENGTH = "Inference-Header-Content-Length"
 # More than any tensor here needs; keeps the product of a shape an ordinary number.
 MAX_RANK = 8
 MAX_SIDE = 2**31 - 1
@@ -103,12 +104,13 @@ class _Tail:
 def _split(body: bytes, json_length: str | None) -> tuple[bytes, bytes]:
     if json_length is None:
         return body, b""
-    header = "Inference-Header-Content-Length"
     if not (json_length.isascii() and json_length.isdigit()) or len(json_length) > 12:
-        raise bad_request("HeaderInvalid", f"{header} must be a whole number", header)
+        raise bad_request("HeaderInvalid", f"{JSON_LENGTH} must be a whole number", JSON_LENGTH)
     length = int(json_length)
     if length > len(body):
-        raise bad_request("HeaderInvalid", f"{header} is {length}, the body has {len(body)} bytes", header)
+        raise bad_request(
+            "HeaderInvalid", f"{JSON_LENGTH} is {length}, the body has {len(body)} bytes", JSON_LENGTH
+        )
     return body[:length], body[length:]
 
 

@@ -51,8 +51,17 @@ SPARE_CALLS = 1000
 SETTLE_SECONDS = 0.5
 
 
+def build_context(settings: Settings, lifecycle: Lifecycle, admission: Admission) -> Context:
+    """What the routes need, around the SDK's registry of the one model."""
+    model = SqueezeModel(settings.model_name, lifecycle, admission)
+    registry = ModelRepository()
+    registry.update(model)
+    reader = BodyReader(BodyBudget(settings.max_body * BODY_BUDGET_REQUESTS), settings.body_timeout)
+    return Context(settings, lifecycle, model, DataPlane(registry), reader)
+
+
 def build_app(context: Context) -> Starlette:
-    """The application: our routes and error handlers, no documentation pages, no administration."""
+    """The application: our routes and error handlers; no pages for people, no administration."""
     app = Starlette(
         # v1 before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
         routes=[*v1.routes(context), *v2.routes(context), *health.routes(context)],
@@ -151,11 +160,7 @@ class PredictorServer:
     async def _run(self, listener: socket.socket, loading: Future[Network]) -> None:
         settings, stop = self._settings, asyncio.Event()
         admission = Admission(self._workers, settings.queue_size, settings.queue_timeout, self._progress)
-        model = SqueezeModel(settings.model_name, self._lifecycle, admission)
-        registry = ModelRepository()
-        registry.update(model)
-        reader = BodyReader(BodyBudget(settings.max_body * BODY_BUDGET_REQUESTS), settings.body_timeout)
-        context = Context(settings, self._lifecycle, model, DataPlane(registry), reader)
+        context = build_context(settings, self._lifecycle, admission)
         rest = _RestServer(build_app(context), settings)
         self._handle_signals(asyncio.get_running_loop(), stop)
         serving = asyncio.create_task(rest.serve_on(listener))

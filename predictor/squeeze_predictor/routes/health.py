@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from squeeze_predictor.errors import ApiError, not_ready
 from squeeze_predictor.network import Network
+from squeeze_predictor.openapi import parts
+from squeeze_predictor.openapi.document import document
 from squeeze_predictor.routes.context import Context, json_response
 
 
@@ -28,6 +30,11 @@ class Pages:
         """Prometheus text or OpenMetrics, as the client accepts."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(REGISTRY), headers={"Content-Type": content_type})
+
+    async def openapi(self, _: Request) -> Response:
+        """The description of every route; 503 before the model is loaded, whose limits it names."""
+        given = parts.facts(self._context.settings, self._lifecycle.serving())
+        return json_response(document(given))
 
     async def live(self, _: Request) -> Response:
         """503 once only a restart helps, so that the kubelet does restart."""
@@ -79,6 +86,7 @@ def routes(context: Context) -> list[Route]:
     handlers = (
         ("/", pages.root),
         ("/metrics", pages.metrics),
+        ("/openapi.json", pages.openapi),
         ("/v1/models", pages.models),
         ("/v1/models/{model_name}", pages.model_ready),
         ("/v2", pages.server_metadata),

@@ -5,19 +5,17 @@ PUT means the same, since that is what `curl -T cat.jpg` sends.
 
 from __future__ import annotations
 
+from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from squeeze_predictor import content, patience, protocol_v1
 from squeeze_predictor.content import Kind
-from squeeze_predictor.errors import ApiError
 from squeeze_predictor.network import Network, Picture
 from squeeze_predictor.routes.context import Context, json_response
 from squeeze_predictor.settings import Settings
 from squeeze_predictor.work import Job, Work
-
-METHODS = ["POST", "PUT"]
 
 
 def routes(context: Context) -> list[Route]:
@@ -26,10 +24,6 @@ def routes(context: Context) -> list[Route]:
     async def predict(request: Request) -> Response:
         model_name = request.path_params["model_name"]
         context.require_model(model_name)
-        if request.method not in METHODS:
-            raise ApiError(
-                405, "MethodNotAllowed", "predict takes POST", headers={"Allow": ", ".join(METHODS)}
-            )
         end = patience.deadline(request)
         top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
         content_type = request.headers.get("content-type", "")
@@ -49,9 +43,15 @@ def routes(context: Context) -> list[Route]:
             )
         return json_response(answer)
 
-    # GET is routed here too: it would otherwise match the page of a model named "<name>:predict".
-    methods = [*METHODS, "GET", "HEAD", "DELETE", "PATCH"]
-    return [Route("/v1/models/{model_name}:predict", predict, methods=methods)]
+    class Predict(HTTPEndpoint):
+        """Takes all methods: GET would else reach the page of a model that is named "<name>:predict"."""
+
+        async def post(self, request: Request) -> Response:
+            return await predict(request)
+
+        put = post
+
+    return [Route("/v1/models/{model_name}:predict", Predict)]
 
 
 def body_limit(content_type: str, settings: Settings) -> int:

@@ -11,6 +11,7 @@ from integration.predictor.predictor_process import Predictor
 HEALTH = [
     "/",
     "/metrics",
+    "/openapi.json",
     "/v1/models/digits",
     "/v2/health/live",
     "/v2/health/ready",
@@ -74,9 +75,7 @@ def test_nobody_can_unload_the_model(client: httpx.Client, verb: str) -> None:
     assert client.get("/v2/models/digits/ready").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "page", ["/docs", "/openapi.json", "/redoc", "/debug", "/v1/models/digits/", "/v2/models/digits/x"]
-)
+@pytest.mark.parametrize("page", ["/docs", "/redoc", "/debug", "/v1/models/digits/", "/v2/models/digits/x"])
 def test_unknown_pages(client: httpx.Client, page: str) -> None:
     assert assert_refused(client.get(page), 404)["reason"] == "RouteNotFound"
 
@@ -111,6 +110,11 @@ def test_wrong_method_names_the_right_one(client: httpx.Client, method: str, pag
     response = client.request(method, page)
     assert_refused(response, 405)
     assert response.headers["allow"]
+
+
+def test_options_of_the_predict_route_are_what_it_takes(client: httpx.Client) -> None:
+    response = client.options("/v1/models/digits:predict")
+    assert (response.status_code, response.headers["allow"]) == (204, "POST, PUT")
 
 
 def test_every_route_gives_the_same_answer(client: httpx.Client) -> None:

@@ -9,6 +9,9 @@ from squeeze_operator.profiles import PROFILES
 from squeeze_operator.reasons import Reason
 from squeeze_predictor import metrics as predictor_metrics
 from squeeze_predictor import settings as predictor_settings
+from squeeze_predictor.openapi import parts as openapi_parts
+from squeeze_predictor.openapi import refusals
+from squeeze_predictor.openapi.document import document
 from squeezenet.config import MAX_INPUT
 from squeezenet.pictures import DEFAULT_LIMITS, FORMATS
 from unit.docs import markdown
@@ -61,6 +64,21 @@ def test_predictor_flags_are_those_of_the_code() -> None:
         for flag in re.findall(r"--[\w-]+", row)
     }
     assert listed == {f"--{flag.name}" for flag in predictor_settings._FLAGS}
+
+
+def test_refusals_of_the_predictor_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (.*?) \|", PREDICTOR, re.MULTILINE)
+    listed = {int(code): tuple(re.findall(r"`(\w+)`", cell)) for code, cell in rows}
+    assert listed == refusals.REASONS
+
+
+def test_pages_of_the_predictor_are_those_of_its_description() -> None:
+    """Those of the SDK's root pages apart, which say nothing of the model."""
+    facts = openapi_parts.Facts("NAME", 10, 64, 5, 4, 400_000, 500_000, 67_108_864)
+    described = document(facts)["paths"]
+    _, _, section = PREDICTOR.partition("\n## Pages\n")
+    listed = set(re.findall(r"`(?:[A-Z]+ )?(/[^`]*)`", section.partition("\n## ")[0]))
+    assert listed == {path.replace("{model_name}", "NAME") for path in described} - {"/", "/v2"}
 
 
 def test_profiles_are_those_of_the_code() -> None:
