@@ -27,7 +27,7 @@ def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
         signal.signal(sig, lambda *_: os._exit(0))
     try:
         chosen = settings.parse(argv, env)
-        logs.configure(chosen.access_log)
+        logs.configure()
         _serve(chosen)
     except StartError as error:
         termination.report(error, env)

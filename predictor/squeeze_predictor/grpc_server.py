@@ -5,11 +5,8 @@ Imported only where it is asked for, after the HTTP port answers: gRPC's library
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import grpc
@@ -17,24 +14,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as service
 
-from squeeze_predictor import metrics, protocol_grpc, tensors
-from squeeze_predictor.errors import ApiError, StartError
-from squeeze_predictor.guard import log_unexpected
+from squeeze_predictor import protocol_grpc, tensors
+from squeeze_predictor.errors import StartError
+from squeeze_predictor.grpc_guard import GrpcGuard
 from squeeze_predictor.network import Network
+from squeeze_predictor.observing import Observer
 from squeeze_predictor.routes.context import Context
 from squeeze_predictor.work import Job, Work
 
 SERVICE = "inference.GRPCInferenceService"
-REASON = "squeeze-reason"
-# gRPC's codes for our HTTP ones (grpc/doc/http-grpc-status-mapping.md, read the other way).
-CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    404: grpc.StatusCode.NOT_FOUND,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
-    499: grpc.StatusCode.CANCELLED,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
 
 Call = Any  # grpc.aio.ServicerContext, untyped
 
@@ -42,7 +30,7 @@ Call = Any  # grpc.aio.ServicerContext, untyped
 class GrpcServer:
     """Listens from `start` on; beyond `concurrent` calls at a time the library refuses them unread."""
 
-    def __init__(self, context: Context, concurrent: int) -> None:
+    def __init__(self, context: Context, concurrent: int, observers: Sequence[Observer] = ()) -> None:
         settings = context.settings
         options = [
             ("grpc.max_receive_message_length", settings.max_body),
@@ -52,7 +40,11 @@ class GrpcServer:
             # connections. So each ends in order within the drain, and its client goes on to a ready replica.
             ("grpc.max_connection_age_ms", _connection_age(settings.drain_seconds)),
         ]
-        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=concurrent)
+        self._server = grpc.aio.server(
+            interceptors=[GrpcGuard(observers)],
+            options=options,
+            maximum_concurrent_rpcs=concurrent,
+        )
         service.add_GRPCInferenceServiceServicer_to_server(_Inference(context), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(_Health(context), self._server)
         self._address = f"{settings.host}:{settings.grpc_port}"
@@ -83,46 +75,40 @@ class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def ServerLive(self, _: Any, call: Call) -> Any:
-        async with _answering("ServerLive", call):
-            return pb.ServerLiveResponse(live=self._context.lifecycle.failure is None)
+    async def ServerLive(self, _: Any, _call: Call) -> Any:
+        return pb.ServerLiveResponse(live=self._context.lifecycle.failure is None)
 
-    async def ServerReady(self, _: Any, call: Call) -> Any:
-        async with _answering("ServerReady", call):
-            return pb.ServerReadyResponse(ready=self._context.lifecycle.ready)
+    async def ServerReady(self, _: Any, _call: Call) -> Any:
+        return pb.ServerReadyResponse(ready=self._context.lifecycle.ready)
 
-    async def ModelReady(self, request: Any, call: Call) -> Any:
-        async with _answering("ModelReady", call):
-            self._context.require_model(request.name)
-            return pb.ModelReadyResponse(ready=self._context.lifecycle.ready)
+    async def ModelReady(self, request: Any, _call: Call) -> Any:
+        self._context.require_model(request.name)
+        return pb.ModelReadyResponse(ready=self._context.lifecycle.ready)
 
-    async def ServerMetadata(self, _: Any, call: Call) -> Any:
-        async with _answering("ServerMetadata", call):
-            described = self._context.dataplane.metadata()
-            return pb.ServerMetadataResponse(name=described["name"], version=described["version"])
+    async def ServerMetadata(self, _: Any, _call: Call) -> Any:
+        described = self._context.dataplane.metadata()
+        return pb.ServerMetadataResponse(name=described["name"], version=described["version"])
 
-    async def ModelMetadata(self, request: Any, call: Call) -> Any:
-        async with _answering("ModelMetadata", call):
-            self._context.require_model(request.name)
-            self._context.lifecycle.serving()
-            return protocol_grpc.metadata(await self._context.dataplane.model_metadata(request.name))
+    async def ModelMetadata(self, request: Any, _call: Call) -> Any:
+        self._context.require_model(request.name)
+        self._context.lifecycle.serving()
+        return protocol_grpc.metadata(await self._context.dataplane.model_metadata(request.name))
 
     async def ModelInfer(self, request: Any, call: Call) -> Any:
-        async with _answering("ModelInfer", call):
-            context = self._context
-            context.require_model(request.model_name)
-            context.lifecycle.serving()
+        context = self._context
+        context.require_model(request.model_name)
+        context.lifecycle.serving()
 
-            async def client_left() -> bool:
-                return bool(call.cancelled())
+        async def client_left() -> bool:
+            return bool(call.cancelled())
 
-            def parse(network: Network) -> Job:
-                job = tensors.job(protocol_grpc.parse(request), network)
-                return replace(job, answer=lambda rows: protocol_grpc.encode(job.answer(rows)))
+        def parse(network: Network) -> Job:
+            job = tensors.job(protocol_grpc.parse(request), network)
+            return replace(job, answer=lambda rows: protocol_grpc.encode(job.answer(rows)))
 
-            work = Work(parse, client_left, heavy=False)
-            answer, _ = await context.dataplane.infer(model_name=request.model_name, request=work)
-            return answer
+        work = Work(parse, client_left, heavy=False)
+        answer, _ = await context.dataplane.infer(model_name=request.model_name, request=work)
+        return answer
 
 
 class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the library is untyped
@@ -137,35 +123,3 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the libr
         statuses = health_pb2.HealthCheckResponse
         ready = self._context.lifecycle.ready
         return statuses(status=statuses.SERVING if ready else statuses.NOT_SERVING)
-
-
-@asynccontextmanager
-async def _answering(method: str, call: Call) -> AsyncIterator[None]:
-    """Counts and times a call, and turns an error into a status with the reason beside it."""
-    route, code, began = f"/{SERVICE}/{method}", "CANCELLED", perf_counter()
-    metrics.IN_FLIGHT.inc()
-    try:
-        yield
-        code = "OK"
-    except ApiError as error:
-        metrics.REFUSED.labels(reason=error.reason).inc()
-        status = CODES.get(error.status, grpc.StatusCode.INTERNAL)
-        code = status.name
-        field = f" ({error.field})" if error.field else ""
-        await call.abort(status, f"{error.message}{field}", ((REASON, error.reason),))
-    except asyncio.CancelledError:
-        # The client cancelled or left, or the deadline passed.
-        metrics.ABANDONED.inc()
-        raise
-    except Exception as error:
-        # The library would send the client the exception's own words.
-        log_unexpected(error)
-        code = grpc.StatusCode.INTERNAL.name
-        metrics.REFUSED.labels(reason="InternalError").inc()
-        await call.abort(
-            grpc.StatusCode.INTERNAL, "the server failed to answer this request", ((REASON, "InternalError"),)
-        )
-    finally:
-        metrics.IN_FLIGHT.dec()
-        metrics.REQUESTS.labels(route=route, code=code).inc()
-        metrics.REQUEST_SECONDS.labels(route=route).observe(perf_counter() - began)

@@ -1,4 +1,4 @@
-"""One log format on stderr for this server, the SDK and uvicorn; never a line per request by default."""
+"""One log format on stderr for this server, the SDK and uvicorn; the access log's lines are JSON alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def configure(access_log: bool) -> None:
+def configure() -> None:
     """Route all logging through one handler. Quietens what the SDK says about itself."""
     logging.basicConfig(level=logging.INFO, format=FORMAT, force=True)
     # With a handler of its own the SDK does not install its configuration over ours.
@@ -17,7 +17,11 @@ def configure(access_log: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # uvicorn warns about each malformed request line, which any client can send.
     logging.getLogger("uvicorn.error").addFilter(_not_malformed)
-    logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.ERROR)
+    lines = logging.StreamHandler()
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    access = logging.getLogger("squeeze_predictor.access_log")
+    access.addHandler(lines)
+    access.propagate = False
 
 
 def _not_malformed(record: logging.LogRecord) -> bool:

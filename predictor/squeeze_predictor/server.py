@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,16 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from squeeze_predictor import announce, handlers, metrics
+from squeeze_predictor.access_log import AccessLog
 from squeeze_predictor.admission import Admission, BodyBudget
 from squeeze_predictor.body import BodyReader
 from squeeze_predictor.guard import Guard
+from squeeze_predictor.http_observer import HttpObserver
 from squeeze_predictor.lifecycle import Lifecycle, Phase
 from squeeze_predictor.listener import url_of
 from squeeze_predictor.model import SqueezeModel
 from squeeze_predictor.network import Network
+from squeeze_predictor.observing import Observer
 from squeeze_predictor.progress import Progress
 from squeeze_predictor.routes import health, v1, v2
 from squeeze_predictor.routes.context import Context
@@ -60,12 +63,14 @@ def build_context(settings: Settings, lifecycle: Lifecycle, admission: Admission
     return Context(settings, lifecycle, model, DataPlane(registry), reader)
 
 
-def build_app(context: Context) -> Starlette:
+def build_app(context: Context, observers: Sequence[Observer] = ()) -> Starlette:
     """The application: our routes and error handlers; no pages for people, no administration."""
+    guard = Middleware(Guard, stopping=lambda: context.lifecycle.draining)
+    watch = [Middleware(HttpObserver, observers=observers)] if observers else []
     app = Starlette(
         # v1 before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
         routes=[*v1.routes(context), *v2.routes(context), *health.routes(context)],
-        middleware=[Middleware(Guard, stopping=lambda: context.lifecycle.draining)],
+        middleware=[*watch, guard],
         exception_handlers=handlers.HANDLERS,
     )
     app.router.redirect_slashes = False
@@ -119,7 +124,7 @@ class _RestServer:
             host=settings.host,
             port=settings.port,
             log_config=None,
-            access_log=settings.access_log,
+            access_log=False,
             server_header=False,
             # The guard owns the application's errors and nothing here needs startup hooks.
             lifespan="off",
@@ -151,6 +156,7 @@ class PredictorServer:
         self._progress = Progress(settings.stall_seconds)
         self._lifecycle = Lifecycle(self._progress)
         self._workers = workers
+        self._observers: list[Observer] = [AccessLog(settings.access_log)] if settings.access_log else []
 
     def run(self, listener: socket.socket, loading: Future[Network]) -> None:
         """Serve until SIGTERM or SIGINT. Raises StartError when the model could not be loaded."""
@@ -161,7 +167,7 @@ class PredictorServer:
         settings, stop = self._settings, asyncio.Event()
         admission = Admission(self._workers, settings.queue_size, settings.queue_timeout, self._progress)
         context = build_context(settings, self._lifecycle, admission)
-        rest = _RestServer(build_app(context), settings)
+        rest = _RestServer(build_app(context, self._observers), settings)
         self._handle_signals(asyncio.get_running_loop(), stop)
         serving = asyncio.create_task(rest.serve_on(listener))
         rpc: GrpcServer | None = None
@@ -183,7 +189,7 @@ class PredictorServer:
         # In a thread, because the port must go on answering while the library is imported.
         module = await asyncio.to_thread(importlib.import_module, "squeeze_predictor.grpc_server")
         concurrent = self._workers + self._settings.queue_size + SPARE_CALLS
-        server: GrpcServer = module.GrpcServer(context, concurrent)
+        server: GrpcServer = module.GrpcServer(context, concurrent, self._observers)
         await server.start()
         return server
 

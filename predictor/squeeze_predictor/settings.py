@@ -49,7 +49,7 @@ class Settings:
     stall_seconds: float
     drain_seconds: float
     grace_seconds: float
-    access_log: bool
+    access_log: float
 
     @property
     def max_body(self) -> int:
@@ -94,7 +94,7 @@ _FLAGS = (
     _Flag("stall-seconds", float, 20.0, "seconds a picture may take before the server is not alive", 0.1),
     _Flag("drain-seconds", float, 5.0, "after SIGTERM, seconds to go on answering while not ready", 0),
     _Flag("grace-seconds", float, 25.0, "after that, seconds for requests in flight", 0),
-    _Flag("access-log", bool, False, "log a line for each request"),
+    _Flag("access-log", float, 0.0, "share of requests that get a line in the log; 1 is all", 0, 1),
 )
 
 

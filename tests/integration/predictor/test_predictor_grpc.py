@@ -216,6 +216,15 @@ def test_a_bad_request_is_refused_and_the_next_good_one_answered(server: Server,
         assert stub.ModelInfer(request("image", "BYTES", [1], raw=[element(PICTURE)])).outputs
 
 
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelMetadata"])
+def test_a_damaged_message_is_refused_like_any_other(server: Server, method: str) -> None:
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(b"\xffdamaged")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert dict(caught.value.trailing_metadata())["squeeze-reason"] == "RequestInvalid"
+    assert "Traceback" not in server.predictor.log
+
+
 def test_a_message_above_the_limit_is_refused_by_the_library(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
         service.GRPCInferenceServiceStub(channel).ModelInfer(
@@ -229,6 +238,14 @@ def test_nobody_can_load_or_unload_a_model(server: Server) -> None:
         with pytest.raises(InferenceServerException, match=r"UNIMPLEMENTED|not found|Method not"):
             change("digits")
     assert server.triton.is_model_ready("digits")
+    assert "Traceback" not in server.predictor.log
+
+
+def test_health_cannot_be_watched(server: Server) -> None:
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        list(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "Traceback" not in server.predictor.log
 
 
 def test_standard_health_service(server: Server) -> None:

@@ -20,7 +20,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         5,
     )
     assert (settings.max_bytes, settings.max_pixels, settings.max_batch) == (20 * MIB, 50_000_000, 64)
-    assert (settings.threads, settings.cpu_fallback, settings.access_log) == (0, False, False)
+    assert (settings.threads, settings.cpu_fallback, settings.access_log) == (0, False, 0.0)
 
 
 def test_flag_wins_over_variable_and_variable_over_default() -> None:
@@ -61,6 +61,9 @@ def test_switch_needs_no_value_as_a_flag() -> None:
         (["--architecture", "resnet50"], "--architecture must be one of"),
         (["--cpu-fallback", "perhaps"], "--cpu-fallback must be true or false"),
         (["--model-name", "a/b"], "--model-name must be"),
+        (["--access-log", "true"], "--access-log must be a number"),
+        (["--access-log", "1.5"], "--access-log must be at least 0 and at most 1"),
+        (["--access-log", "nan"], "--access-log must be at least 0"),
         (["--mode", "x"], "unrecognized arguments"),
     ],
 )
