@@ -68,5 +68,5 @@ digits: venv ## Train the built-in digits network from nothing
 	@$(BIN)/squeezenet digits train --out predictor/squeezenet/builtin/digits
 
 lock: venv ## Pin the newest allowed dependencies again
-	@for extra in dev operator predictor storage; do \
-	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extra pyproject.toml -o requirements/$$extra.lock; done
+	@for extras in dev operator "predictor --extra tracing" storage; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extras pyproject.toml -o requirements/$${extras%% *}.lock; done

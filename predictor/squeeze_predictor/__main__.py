@@ -11,8 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from squeeze_predictor import listener as listeners
-from squeeze_predictor import loader, logs, quota, settings, termination
+from squeeze_predictor import loader, logs, quota, settings, termination, traces
 from squeeze_predictor.errors import StartError
+from squeeze_predictor.observing import Observer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,14 +29,15 @@ def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         chosen = settings.parse(argv, env)
         logs.configure()
-        _serve(chosen)
+        with traces.started(env) as tracing:
+            _serve(chosen, tracing)
     except StartError as error:
         termination.report(error, env)
         return error.exit_code
     return 0
 
 
-def _serve(chosen: settings.Settings) -> None:
+def _serve(chosen: settings.Settings, tracing: Sequence[Observer]) -> None:
     threads = chosen.threads or quota.usable_cpus()
     # Read when numpy and torch are first imported; their own default is the host's core count.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -45,7 +47,7 @@ def _serve(chosen: settings.Settings) -> None:
     # Imported only now: the SDK takes seconds, and the loader can use them.
     from squeeze_predictor.server import PredictorServer
 
-    PredictorServer(chosen, workers=threads).run(listener, loading)
+    PredictorServer(chosen, threads, tracing).run(listener, loading)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from http import HTTPStatus
-from time import perf_counter
 from typing import Any, TypeVar
 
 from squeeze_predictor import metrics
@@ -121,11 +122,11 @@ class Admission:
             self._admitted -= pictures
 
     async def _wait_for_worker(self) -> None:
-        began = perf_counter()
         metrics.QUEUED.inc()
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._workers.acquire()
+            with metrics.stage("queue"):
+                async with asyncio.timeout(self._timeout):
+                    await self._workers.acquire()
         except TimeoutError:
             raise ApiError(
                 HTTPStatus.GATEWAY_TIMEOUT,
@@ -135,7 +136,6 @@ class Admission:
             ) from None
         finally:
             metrics.QUEUED.dec()
-            metrics.STAGE_SECONDS.labels(stage="queue").observe(perf_counter() - began)
 
     def close(self) -> None:
         """Let idle threads end; running work is not waited for."""
@@ -144,8 +144,8 @@ class Admission:
 
 
 async def _in_thread(pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-    """The call's result; a cancelled task waits for the thread, which cannot be stopped."""
-    future = asyncio.get_running_loop().run_in_executor(pool, call)
+    """The call's result, in this task's context; a cancelled task waits for the thread, which goes on."""
+    future = asyncio.get_running_loop().run_in_executor(pool, partial(copy_context().run, call))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ class _Waiting:
     infer: Infer
     picture: Inputs
     result: asyncio.Future[Logits]
+    context: Context
 
 
 class Batcher:
@@ -41,7 +43,8 @@ class Batcher:
 
         Raises what ``infer`` raises.
         """
-        waiting = _Waiting(infer, picture, asyncio.get_running_loop().create_future())
+        result: asyncio.Future[Logits] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(infer, picture, result, copy_context())
         self._waiting.append(waiting)
         if self._engine is None:
             self._engine = asyncio.create_task(self._run(size))
@@ -68,7 +71,9 @@ class Batcher:
     async def _compute(self, batch: list[_Waiting]) -> None:
         infer, pictures = batch[0].infer, [each.picture for each in batch]
         try:
-            logits = await self._in_thread(lambda: infer(np.concatenate(pictures)))
+            # A trace shows the batch below the request that waited longest for it.
+            context = batch[0].context
+            logits = await self._in_thread(lambda: context.run(infer, np.concatenate(pictures)))
         except Exception as error:
             if _out_of_memory(error) and len(batch) > 1:
                 half = len(batch) // 2

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 DRAIN_BYTES = 64 * 1024 * 1024
 DRAIN_SECONDS = 10.0
 CLOSE = (b"connection", b"close")
+# What metrics and logs call the route of a page that is not there.
+NO_ROUTE = "other"
 
 
 class Guard:
@@ -57,7 +59,7 @@ class Guard:
 
 def route_label(scope: Scope) -> str:
     """The template of the route that matched, so that a client's paths never become label values."""
-    return str(getattr(scope.get("route"), "path", "other"))
+    return str(getattr(scope.get("route"), "path", NO_ROUTE))
 
 
 def log_unexpected(error: Exception) -> None:

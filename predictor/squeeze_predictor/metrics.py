@@ -6,8 +6,8 @@ client can make the page grow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -72,11 +72,21 @@ for _stage in ("queue", "decode", "infer", "encode"):
     STAGE_SECONDS.labels(stage=_stage)
 
 
+def untraced(_: str) -> AbstractContextManager[object]:
+    """Around a stage where requests are not traced: nothing."""
+    return nullcontext()
+
+
+# What else goes around a stage; a span where requests are traced.
+around_stage: Callable[[str], AbstractContextManager[object]] = untraced
+
+
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Times one stage of one batch, failed ones too."""
     began = perf_counter()
     try:
-        yield
+        with around_stage(name):
+            yield
     finally:
         STAGE_SECONDS.labels(stage=name).observe(perf_counter() - began)

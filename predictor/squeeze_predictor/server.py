@@ -149,14 +149,17 @@ class PredictorServer:
     Args:
         settings: what the server was told.
         workers: requests that compute at a time.
+        tracing: the observer that traces requests, if there is one.
     """
 
-    def __init__(self, settings: Settings, workers: int) -> None:
+    def __init__(self, settings: Settings, workers: int, tracing: Sequence[Observer] = ()) -> None:
         self._settings = settings
         self._progress = Progress(settings.stall_seconds)
         self._lifecycle = Lifecycle(self._progress)
         self._workers = workers
-        self._observers: list[Observer] = [AccessLog(settings.access_log)] if settings.access_log else []
+        # Outermost, so that it sees the trace's id.
+        access_log = [AccessLog(settings.access_log)] if settings.access_log else []
+        self._observers: list[Observer] = [*access_log, *tracing]
 
     def run(self, listener: socket.socket, loading: Future[Network]) -> None:
         """Serve until SIGTERM or SIGINT. Raises StartError when the model could not be loaded."""
