@@ -52,7 +52,8 @@ class ApiError(Exception):
         return {"error": error}
 
 
-@dataclass(frozen=True)
+# Not frozen: a context manager that it passes through sets its traceback.
+@dataclass(eq=False)
 class StartError(Exception):
     """The server cannot start; the process ends with `exit_code` and one line `<reason>: <message>`."""
 

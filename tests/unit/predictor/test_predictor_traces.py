@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from squeeze_predictor.traces import asked_by
+from squeeze_predictor.errors import StartError
+from squeeze_predictor.traces import asked_by, started
 
 GENERAL, TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
@@ -23,3 +24,10 @@ GENERAL, TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDP
 )
 def test_only_a_receiver_asks_for_traces(env: dict[str, str], variable: str | None) -> None:
     assert asked_by(env) == variable
+
+
+def test_a_start_that_fails_passes_through_unchanged() -> None:
+    failure = StartError("ConfigInvalid", "the port is taken")
+    with pytest.raises(StartError) as caught, started({}):
+        raise failure
+    assert caught.value is failure
