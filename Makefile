@@ -1,11 +1,12 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz
 
 MODEL ?= builtin://digits
 PORT ?= 8000
 NAME ?= default
 GRPC_PORT ?= 0
+SECONDS ?= 1200
 BIN := .venv/bin
 # Compiling every module again at each start would take longer than the start itself.
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,6 +53,10 @@ e2e: venv ## Run the tests on the kind cluster (brings it up)
 bench: venv ## Measure the predictor beside other servers (QUICK=1: 6 minutes, else about 25)
 	@$(BIN)/python -m bench.run
 
+fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(AGAIN),--again $(AGAIN))
+
 lint: venv ## Check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -68,5 +73,5 @@ digits: venv ## Train the built-in digits network from nothing
 	@$(BIN)/squeezenet digits train --out predictor/squeezenet/builtin/digits
 
 lock: venv ## Pin the newest allowed dependencies again
-	@for extras in dev operator "predictor --extra tracing" storage; do \
+	@for extras in dev operator "predictor --extra tracing" storage "fuzz --constraint requirements/dev.lock"; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extras pyproject.toml -o requirements/$${extras%% *}.lock; done

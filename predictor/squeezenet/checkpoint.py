@@ -102,12 +102,13 @@ def _is_safetensors(data: bytes) -> bool:
 def _read_safetensors(data: bytes, name: str) -> dict[str, NDArray[np.float32]]:
     try:
         entries = deserialize(data)  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
+        return {key: _from_bytes(key, entry, name) for key, entry in entries}
+    # A ValueError where a shape is more than an array can have.
+    except (SafetensorError, ValueError) as error:
         raise WeightsError(
             f"{name} is a truncated or damaged safetensors file ({error}): copy it again and check "
             "its sha256."
         ) from error
-    return {key: _from_bytes(key, entry, name) for key, entry in entries}
 
 
 def _from_bytes(key: str, entry: Mapping[str, Any], name: str) -> NDArray[np.float32]:

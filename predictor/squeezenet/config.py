@@ -22,6 +22,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MIN_INPUT = {"squeezenet1_0": 21, "squeezenet1_1": 17}
 # Far above any use; keeps one tensor under 13 MB a picture.
 MAX_INPUT = 1024
+MAX_INTEGER = 2**31
 
 Triple = tuple[float, float, float]
 
@@ -94,7 +95,7 @@ def from_json(text: str | bytes) -> ArtifactConfig:
     """Parses ``config.json``. Raises ConfigError naming the key at fault."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"config.json is not JSON ({error}): write it again or remove it.") from error
     top = _object(
         document, "config.json", {"architecture", "num_classes"}, {"input", "provenance", "metrics"}
@@ -143,6 +144,8 @@ def _free_object(value: Any, name: str) -> dict[str, Any]:
 def _integer(value: Any, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ConfigError(f"config.json: {name} must be a whole number.")
+    if abs(value) > MAX_INTEGER:
+        raise ConfigError(f"config.json: {name} is beyond any use: correct it.")
     return value
 
 
@@ -150,4 +153,7 @@ def _triple(value: Any, name: str) -> Triple:
     numbers = value if isinstance(value, (list, tuple)) else ()
     if len(numbers) != 3 or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
         raise ConfigError(f"config.json: {name} must be a list of three numbers (red, green, blue).")
-    return (float(numbers[0]), float(numbers[1]), float(numbers[2]))
+    try:
+        return (float(numbers[0]), float(numbers[1]), float(numbers[2]))
+    except OverflowError as error:
+        raise ConfigError(f"config.json: {name} has a number that is beyond any use: correct it.") from error

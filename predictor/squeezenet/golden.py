@@ -64,11 +64,15 @@ def from_bytes(data: bytes, config: ArtifactConfig) -> Golden:
     try:
         tensors = load_tensors(data)
         golden = Golden(tensors["pixels"], tensors["logits"])
-    except (SafetensorError, KeyError) as error:
+    # A ValueError where a shape is more than an array can have.
+    except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"golden.safetensors is damaged ({error}): save the artifact again.") from error
-    count, crop = len(golden.pixels), config.input.crop
+    count, crop = golden.logits.shape[0] if golden.logits.ndim else 0, config.input.crop
     _check(golden.pixels, "uint8", (count, crop, crop, 3))
     _check(golden.logits, "float32", (count, config.num_classes))
+    # Nothing differs from no logits, and no comparison with NaN is ever true.
+    if count == 0 or not np.isfinite(golden.logits).all():
+        raise WeightsError("golden.safetensors proves nothing: save the artifact again.")
     return golden
 
 

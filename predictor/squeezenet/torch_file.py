@@ -17,15 +17,17 @@ import pickle
 import struct
 import zipfile
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+# Values in one tuple, with those in the tuples within it.
+_MAX_TUPLE = 100_000
 _ITEM_BYTES = {
     "float32": 4,
     "float16": 2,
@@ -85,7 +87,7 @@ class Tensor:
         return self.storage.dtype
 
     def to_float32(self) -> NDArray[np.float32]:
-        """A copy of the values, contiguous, float32. Raises TorchFileError for integers."""
+        """A copy of the values, contiguous, float32. Raises TorchFileError for integers and absurd shapes."""
         if self.dtype not in _NUMPY:
             raise TorchFileError(f"{self.dtype} values are no weights")
         flat = np.frombuffer(self.storage.data, _NUMPY[self.dtype])
@@ -93,9 +95,13 @@ class Tensor:
             # bfloat16 is the upper half of a float32.
             flat = (flat.astype("<u4") << 16).view("<f4")
         strides = tuple(step * flat.itemsize for step in self.stride)
-        view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.size, strides, writeable=False)
-        with np.errstate(over="ignore"):
-            return np.array(view, dtype=np.float32, order="C")
+        try:
+            view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.size, strides, writeable=False)
+            with np.errstate(over="ignore"):
+                return np.array(view, dtype=np.float32, order="C")
+        # A shape without values may still be more than an array can have.
+        except (ValueError, OverflowError) as error:
+            raise TorchFileError("a tensor has a shape that no array has") from error
 
 
 def load(data: bytes) -> object:
@@ -117,9 +123,21 @@ def load(data: bytes) -> object:
 class _Unpickler(pickle._Unpickler):
     """Python's own unpickler: unlike the C one, its memo cannot be made huge by a few bytes."""
 
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
+
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream, encoding="utf-8")
         self.storages: dict[str, _Storage] = {}
+        self._weights: dict[int, int] = {}
+
+    def weigh_tuple(self) -> None:
+        """Tuples of tuples double with every few bytes, and whoever hashes or prints one goes through all."""
+        made = self.stack[-1]
+        weight = 1 + sum(self._weights.get(id(part), 1) for part in made)
+        if weight > _MAX_TUPLE:
+            raise TorchFileError("it nests tuples without end")
+        self._weights[id(made)] = weight
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -130,21 +148,48 @@ class _Unpickler(pickle._Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         """("storage", type, key, device, count, and in the old format a view)."""
         kind, dtype, key, _, count, *view = pid
-        if kind != "storage" or any(part is not None for part in view) or dtype not in _ITEM_BYTES:
-            raise TorchFileError(f"a storage of a kind that is not read: {str(pid)[:200]}")
-        return self.storages.setdefault(str(key), _Storage(dtype, int(count)))
+        words = isinstance(dtype, str) and isinstance(key, str) and type(count) is int
+        if (
+            kind != "storage"
+            or any(part is not None for part in view)
+            or not words
+            or dtype not in _ITEM_BYTES
+        ):
+            raise TorchFileError("a storage of a kind that is not read")
+        return self.storages.setdefault(key, _Storage(dtype, count))
+
+
+def _weighed(load: Any) -> Any:
+    def load_and_weigh(unpickler: _Unpickler) -> None:
+        load(unpickler)
+        unpickler.weigh_tuple()
+
+    return load_and_weigh
+
+
+# Would set aside as much memory as the file claims. torch.save does not write it.
+del _Unpickler.dispatch[pickle.BYTEARRAY8[0]]
+# The state of an OrderedDict is of no use here, and could hide its methods; nothing else has one.
+_Unpickler.dispatch[pickle.BUILD[0]] = lambda unpickler: unpickler.stack.pop()
+for _opcode in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    _Unpickler.dispatch[_opcode[0]] = _weighed(pickle._Unpickler.dispatch[_opcode[0]])
 
 
 def _load_zip(data: bytes) -> object:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         pickled = next(name for name in archive.namelist() if name.endswith("data.pkl"))
         folder = pickled.removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+        order = f"{folder}byteorder"
+        if order in archive.namelist() and _stored(archive, order) != b"little":
             raise TorchFileError("it was written on a big-endian machine")
         unpickler = _Unpickler(io.BytesIO(_stored(archive, pickled)))
         content = unpickler.load()
+        left = len(data)
         for key, storage in unpickler.storages.items():
             _fill(storage, _stored(archive, f"{folder}data/{key}"))
+            left -= len(storage.data)
+            if left < 0:
+                raise TorchFileError("its members overlap")
     _check_tensors(content)
     return content
 
@@ -203,6 +248,13 @@ def _tensor(
     return Tensor(storage, offset, tuple(size), tuple(stride))
 
 
+def _size(sides: Sequence[int]) -> tuple[int, ...]:
+    """In the place of ``torch.Size``."""
+    if not all(type(side) is int for side in sides):
+        raise TorchFileError("a size is described wrongly")
+    return tuple(sides)
+
+
 def _parameter(data: Tensor, *_: object) -> Tensor:
     """In the place of ``torch._utils._rebuild_parameter``."""
     return data
@@ -212,7 +264,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("__builtin__", "set"): set,
     ("collections", "Counter"): Counter,
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): tuple,
+    ("torch", "Size"): _size,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     **{("torch", name): dtype for name, dtype in _STORAGES.items()},

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save as safetensors_bytes
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 from squeezenet import artifact as artifacts
@@ -346,6 +347,39 @@ def test_a_saved_artifact_carries_the_golden_logits_of_what_was_saved(
     expected = golden.make(rounded.config, rounded.state)
     np.testing.assert_array_equal(rounded.golden.pixels, expected.pixels)
     np.testing.assert_array_equal(rounded.golden.logits, expected.logits)
+
+
+def proof(**changes: Any) -> bytes:
+    """A golden.safetensors for a network of three classes that sees 20 x 20 pixels."""
+    whole = {"pixels": np.zeros((1, 20, 20, 3), np.uint8), "logits": np.zeros((1, 3), np.float32)}
+    return safetensors_bytes(whole | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"logits": np.full((1, 3), np.nan, np.float32)}, "proves nothing"),
+        (
+            {"pixels": np.zeros((0, 20, 20, 3), np.uint8), "logits": np.zeros((0, 3), np.float32)},
+            "proves nothing",
+        ),
+        ({"pixels": np.array(1, np.uint8)}, "another artifact"),
+        ({"logits": np.array(1, np.float32)}, "another artifact"),
+    ],
+)
+def test_golden_logits_that_prove_nothing_are_refused(changes: Any, named: str) -> None:
+    config = ArtifactConfig("squeezenet1_1", 3, InputSpec(20, 20))
+    assert golden.from_bytes(proof(), config)
+    with pytest.raises(WeightsError, match=named):
+        golden.from_bytes(proof(**changes), config)
+
+
+def test_golden_logits_of_a_shape_that_no_array_has_are_refused() -> None:
+    head = json.dumps({"pixels": {"dtype": "U8", "shape": [2**62, 0], "data_offsets": [0, 0]}}).encode()
+    with pytest.raises(WeightsError, match="damaged"):
+        golden.from_bytes(
+            len(head).to_bytes(8, "little") + head, ArtifactConfig("squeezenet1_1", 3, InputSpec(20, 20))
+        )
 
 
 def test_golden_logits_of_another_artifact(small: Artifact, tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def test_defaults_are_the_platforms_imagenet_preprocessing() -> None:
         (document(input={"resize": MAX_INPUT + 1}), "crop <= resize"),
         (document(input={"resize": 64, "crop": 16}), "needs 17"),
         (document(metrics=3), "metrics must be"),
+        ("[" * 100_000, "not JSON"),
+        (document(input={"mean": [10**400, 0, 0]}), "input.mean has a number"),
+        (document(input={"crop": 10**4000}), "input.crop is beyond"),
     ],
 )
 def test_refusal_names_the_key(text: str, named: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import math
 import pickle
 import random
+import struct
 import zipfile
+import zlib
 from collections import Counter, OrderedDict
 from typing import Any
 
@@ -122,7 +126,45 @@ def test_a_large_memo_index_takes_no_memory() -> None:
         torch_file.load(b"\x80\x02Nr\xff\xff\xff\xff.")
 
 
-def repacked(change: Any, compression: int = zipfile.ZIP_STORED) -> bytes:
+def doubled(end: bytes) -> bytes:
+    """A pickle of tuples within tuples, 2**60 of them by their number, in a few hundred bytes."""
+    return b"\x80\x02)" + b"q\0h\0h\0\x86" * 60 + end
+
+
+@pytest.mark.parametrize("end", [b"Q.", b"q\1}h\1K\1s.", b"."])
+def test_tuples_that_double_take_no_time(end: bytes) -> None:
+    with pytest.raises(TorchFileError):
+        torch_file.load(doubled(end))
+
+
+def test_a_compressed_member_is_not_unpacked() -> None:
+    order = {"archive/byteorder": b"little" + bytes(10_000_000)}
+    with pytest.raises(TorchFileError, match="compressed"):
+        torch_file.load(repacked(lambda files: files | order, only_deflated="archive/byteorder"))
+
+
+def test_a_claimed_length_takes_no_memory() -> None:
+    with pytest.raises(TorchFileError):
+        torch_file.load(b"\x80\x05\x96" + (2**62).to_bytes(8, "little"))
+
+
+def test_the_state_of_an_object_hides_nothing() -> None:
+    # An OrderedDict whose `items` would be the number 1.
+    stream = b"ccollections\nOrderedDict\n)R}X\x05\0\0\0itemsK\1sb."
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + stream)
+    with pytest.raises(WeightsError, match="not a state_dict"):
+        checkpoint.read_state(buffer.getvalue(), "x.pth")
+
+
+def test_metadata_of_a_state_dict_is_left_out() -> None:
+    network = torch.nn.Linear(2, 2)
+    assert network.state_dict()._metadata  # type: ignore[attr-defined]
+    assert set(checkpoint.read_state(saved(network.state_dict()), "x.pth")) == {"weight", "bias"}
+
+
+def repacked(change: Any, compression: int = zipfile.ZIP_STORED, only_deflated: str = "") -> bytes:
     """A checkpoint with the members that `change` makes of the original's."""
     buffer = io.BytesIO()
     with (
@@ -130,8 +172,66 @@ def repacked(change: Any, compression: int = zipfile.ZIP_STORED) -> bytes:
         zipfile.ZipFile(buffer, "w", compression) as target,
     ):
         for name, data in change({name: source.read(name) for name in source.namelist()}).items():
-            target.writestr(name, data)
+            target.writestr(name, data, zipfile.ZIP_DEFLATED if name == only_deflated else None)
     return buffer.getvalue()
+
+
+def overlapping(count: int, size: int) -> bytes:
+    """A checkpoint of as many storages, each of which holds the bytes of all those after it."""
+    content, offsets = bytes(size), list[int]()
+    heads: list[tuple[str, bytes]] = []
+    for number in reversed(range(count)):
+        name = f"a/data/{number}"
+        heads.append((name, content))
+        content = zip_head(b"PK\x03\x04" + struct.pack("<H", 20), name, content) + name.encode() + content
+    pickled = b"\x80\x02(" + b"".join(storage(name[7:], len(inner)) for name, inner in heads) + b"l."
+    first = zip_head(b"PK\x03\x04" + struct.pack("<H", 20), "a/data.pkl", pickled) + b"a/data.pkl" + pickled
+    at, body = len(first), first + content
+    for name, _ in reversed(heads):
+        offsets.append(at)
+        at += 30 + len(name)
+    central = b"".join(
+        zip_head(b"PK\x01\x02" + struct.pack("<HH", 20, 20), name, inner)
+        + struct.pack("<HHHII", 0, 0, 0, 0, offset)
+        + name.encode()
+        for (name, inner), offset in [
+            (("a/data.pkl", pickled), 0),
+            *zip(reversed(heads), offsets, strict=True),
+        ]
+    )
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count + 1, count + 1, len(central), len(body), 0)
+    return body + central + end
+
+
+def zip_head(start: bytes, name: str, content: bytes) -> bytes:
+    """What a local header and an entry of the central directory have in common, for a stored member."""
+    sizes = (zlib.crc32(content), len(content), len(content), len(name), 0)
+    return start + struct.pack("<HHHHIIIHH", 0, 0, 0, 0x21, *sizes)
+
+
+def storage(key: str, count: int) -> bytes:
+    """A pickled storage of bytes."""
+    words = [b"X" + struct.pack("<I", len(word)) + word.encode() for word in ("storage", key, "cpu")]
+    return (
+        b"("
+        + words[0]
+        + b"ctorch\nByteStorage\n"
+        + words[1]
+        + words[2]
+        + b"J"
+        + struct.pack("<i", count)
+        + b"tQ"
+    )
+
+
+def test_a_lone_member_of_the_kind_that_overlaps_is_read() -> None:
+    assert torch_file.load(overlapping(1, 1000))
+
+
+def test_members_that_overlap_are_refused() -> None:
+    """They would make a small file a large amount of memory. Newer versions of Python refuse them too."""
+    with pytest.raises(TorchFileError, match=r"overlap|Overlap"):
+        torch_file.load(overlapping(50, 1000))
 
 
 @pytest.mark.parametrize(
@@ -190,6 +290,30 @@ def described(offset: Any, size: Any, stride: Any) -> bytes:
 def test_a_tensor_stays_within_its_storage(offset: Any, size: Any, stride: Any) -> None:
     with pytest.raises(TorchFileError):
         torch_file.load(described(offset, size, stride))
+
+
+@pytest.mark.parametrize(
+    ("size", "stride"),
+    [
+        ((2**62, 0), (1, 1)),
+        ((0, 2**40, 2**40), (1, 1, 1)),
+        ((2**70, 0), (1, 1)),
+        ((1,), (2**70,)),
+        ((1,) * 70, (1,) * 70),
+    ],
+)
+def test_a_shape_that_no_array_has_is_refused(size: Any, stride: Any) -> None:
+    with pytest.raises(WeightsError):
+        checkpoint.read_state(described(0, size, stride), "x.pth")
+
+
+@pytest.mark.parametrize("shape", [[2**62, 0], [1] * 70])
+def test_a_shape_that_no_array_has_is_refused_in_safetensors(shape: list[int]) -> None:
+    raw = bytes(4 * math.prod(shape))
+    entry = {"dtype": "F32", "shape": shape, "data_offsets": [0, len(raw)]}
+    head = json.dumps({"x": entry}).encode()
+    with pytest.raises(WeightsError, match="damaged"):
+        checkpoint.read_state(len(head).to_bytes(8, "little") + head + raw, "x.safetensors")
 
 
 def test_the_edge_of_a_storage_is_within_it() -> None:
