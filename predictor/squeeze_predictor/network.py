@@ -20,7 +20,7 @@ from squeezenet import classify, preprocess
 from squeezenet.engines import select
 from squeezenet.engines.base import Engine
 from squeezenet.errors import DeviceError, PictureError, SqueezeNetError
-from squeezenet.pictures import Limits
+from squeezenet.pictures import DEFAULT_LIMITS, Limits
 
 from squeeze_predictor import metrics, quota, warmup
 from squeeze_predictor.errors import EXIT_CONFIG, EXIT_NO_CUDA, ApiError, StartError, bad_request
@@ -92,8 +92,9 @@ class Network:
 
     def warm_up(self, batch_size: int, workers: int) -> None:
         """Measure the capacity, and with it choose the batch size where 0 is asked for."""
-        picture = Picture(warmup.typical_picture(self.crop))
-        steps = warmup.Steps(partial(self._decode, picture), self.engine.classify_pixels)
+        # Not the model's own limits, which may be below the typical picture.
+        decode = partial(self._decode, warmup.typical_picture(self.crop), DEFAULT_LIMITS)
+        steps = warmup.Steps(decode, self.engine.classify_pixels)
         sizes = sorted({1, batch_size}) if batch_size else self.engine.batch_sizes
         self.capacity = warmup.measure(steps, sizes, workers, quota.cpus())
         self.batch_size = batch_size or warmup.best(self.capacity)
@@ -136,15 +137,14 @@ class Network:
         """One picture, uint8 [1, crop, crop, 3]."""
         try:
             with metrics.stage("decode"):
-                return self._decode(picture)
+                return self._decode(picture.data, self.limits)
         except PictureError as error:
             too_large = error.reason in TOO_LARGE_REASONS
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
             raise ApiError(status, error.reason, error.message, field=picture.field) from None
 
-    def _decode(self, picture: Picture) -> NDArray[np.uint8]:
-        decoded = preprocess.decode(picture.data, self.limits)
-        return preprocess.to_pixels(decoded, self.artifact.config.input)[None]
+    def _decode(self, data: bytes, limits: Limits) -> NDArray[np.uint8]:
+        return preprocess.to_pixels(preprocess.decode(data, limits), self.artifact.config.input)[None]
 
     def _infer_pixels(self, pixels: Inputs) -> Logits:
         return self._infer(self.engine.classify_pixels, pixels)

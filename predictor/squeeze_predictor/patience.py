@@ -20,13 +20,14 @@ T = TypeVar("T")
 
 # Envoy, and so the gateway, says with it how long it is going to wait; other clients may.
 HEADER = "X-Envoy-Expected-Rq-Timeout-Ms"
+DIGITS = 12
 
 
 def milliseconds(text: str | None) -> int | None:
     """The header's value; None where it is missing or 0, Envoy's "no limit". Raises ApiError 400."""
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 12:
+    if not (text.isascii() and text.isdigit()) or len(text) > DIGITS:
         raise bad_request("HeaderInvalid", f"{HEADER} must be a whole number of milliseconds", HEADER)
     return int(text) or None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from squeeze_predictor import patience
 from squeeze_predictor.network import Network
 from squeeze_predictor.openapi import refusals
 from squeeze_predictor.settings import Settings
@@ -63,6 +64,16 @@ def top_k(given: Facts) -> Json:
         "in": "query",
         "description": "How many classes an answer holds for each picture, the most probable first.",
         "schema": {**count(given.num_classes, least=1), "default": given.default_top_k},
+    }
+
+
+def deadline() -> Json:
+    """The header of both prediction routes that says how long the client waits."""
+    return {
+        "name": patience.HEADER,
+        "in": "header",
+        "description": "Milliseconds after which nobody waits for the answer any more; 0 is no limit.",
+        "schema": count(10**patience.DIGITS - 1, least=0),
     }
 
 

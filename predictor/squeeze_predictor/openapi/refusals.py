@@ -19,7 +19,7 @@ REASONS: dict[int, tuple[str, ...]] = {
     415: ("MediaTypeUnsupported",),
     500: ("InferenceFailed", "InternalError"),
     503: ("NotReady", "NotLive", "QueueFull", "BodiesFull", "OutOfMemory", "EngineBroken"),
-    504: ("QueueTimeout",),
+    504: ("QueueTimeout", "DeadlineExceeded"),
 }
 _HEADERS: dict[int, dict[str, Any]] = {
     405: {"Allow": ("The methods that this page takes.", {"type": "string"}, True)},

@@ -11,6 +11,7 @@ from squeeze_predictor.openapi.parts import (
     base64_picture,
     closed,
     count,
+    deadline,
     listed,
     model_name,
     operation,
@@ -27,7 +28,7 @@ def paths(given: Facts) -> Json:
     """The path item of the route; PUT is what `curl -T` sends, and means the same as POST."""
     return {
         "/v1/models/{model_name}:predict": {
-            "parameters": [model_name(given), top_k(given)],
+            "parameters": [model_name(given), top_k(given), deadline()],
             "post": _predict(given, "v1_predict_post"),
             "put": _predict(given, "v1_predict_put"),
         }

@@ -10,6 +10,7 @@ from squeeze_predictor.openapi.parts import (
     base64_picture,
     closed,
     count,
+    deadline,
     listed,
     model_name,
     operation,
@@ -39,6 +40,7 @@ def paths(given: Facts) -> Json:
     parameters = [
         model_name(given),
         top_k(given),
+        deadline(),
         _json_length("The JSON's length, where tensors follow it."),
     ]
     return {"/v2/models/{model_name}/infer": {"parameters": parameters, "post": infer}}

@@ -11,6 +11,7 @@ from squeeze_predictor import server, settings
 from squeeze_predictor.admission import Admission
 from squeeze_predictor.lifecycle import Lifecycle
 from squeeze_predictor.network import Network
+from squeeze_predictor.progress import Progress
 from squeeze_predictor.routes.context import Context
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -28,10 +29,12 @@ class Answer:
 def context(*flags: str, network: Network | None = None) -> Context:
     """The context of a server that still loads, unless a network is given."""
     chosen = settings.parse(["--weights", "builtin://digits", *flags], {})
-    lifecycle = Lifecycle()
+    progress = Progress(chosen.stall_seconds)
+    lifecycle = Lifecycle(progress)
     if network is not None:
         lifecycle.loaded(network)
-    return server.build_context(chosen, lifecycle, Admission(1, chosen.queue_size, chosen.queue_timeout))
+    admission = Admission(1, chosen.queue_size, chosen.queue_timeout, progress)
+    return server.build_context(chosen, lifecycle, admission)
 
 
 async def ask(

@@ -83,6 +83,13 @@ def test_parts_of_one_kind_may_be_inferred_together(network: Network) -> None:
         assert together[0][0][0].label == "d"
 
 
+def test_a_model_for_tiny_pictures_is_warmed_up_too(network: Network) -> None:
+    network.limits = Limits(max_bytes=100, max_pixels=100)
+    network.warm_up(batch_size=0, workers=1)
+    assert [rate.batch for rate in network.capacity] == [1, 4, 16]
+    assert network.batch_size in (1, 4, 16)
+
+
 def test_batch_limit_at_its_edge(network: Network) -> None:
     assert len(classified(network, [Picture(png())] * 40, 1)) == 40
     with pytest.raises(ApiError, match="at most 40"):
