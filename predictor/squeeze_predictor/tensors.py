@@ -18,6 +18,8 @@ from squeeze_predictor.network import FloatArray, Network, Picture
 from squeeze_predictor.sdk import InferInput, InferOutput, InferRequest, InferResponse
 from squeeze_predictor.work import Job
 
+# A thousand times what anybody could mean.
+MAX_VALUE = 1e6
 OUTPUT_TYPES = {"class_id": "INT64", "probability": "FP32", "label": "BYTES"}
 
 
@@ -100,9 +102,12 @@ def _tensor(given: InferInput, network: Network) -> FloatArray:
         )
     network.check_batch(given.shape[0], "inputs[0].shape")
     batch = np.ascontiguousarray(given.data, dtype=np.float32)
-    if not np.isfinite(batch).all():
+    # Also false for NaN. Beyond it sums overflow within the network, and engines then answer anything.
+    if not (batch.min() >= -MAX_VALUE and batch.max() <= MAX_VALUE):
         raise bad_request(
-            "TensorInvalid", "'input' holds values that are not finite in FP32", "inputs[0].data"
+            "TensorInvalid",
+            f"'input' must hold finite values, none beyond {MAX_VALUE:g}; those of a picture are within 3",
+            "inputs[0].data",
         )
     return batch
 

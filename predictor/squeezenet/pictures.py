@@ -24,6 +24,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from squeezenet import libtiff
 from squeezenet.errors import PictureError
 
 # Naming the plug-ins registers them, so that opening a picture never imports the other forty.
@@ -46,6 +47,7 @@ PILLOW_MAX_PIXELS = 178_956_970
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 logging.getLogger("PIL").propagate = False
 warnings.filterwarnings("ignore", module=r"PIL\.")
+libtiff.silence()
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {

@@ -25,7 +25,7 @@ def main() -> None:
     memory = Memory(MEMORY_GROWTH)
     corpus = folder / "corpus"
     corpus.mkdir(exist_ok=True)
-    for seed in target.seeds:
+    for seed in target.seeds():
         (corpus / hashlib.sha256(seed).hexdigest()).write_bytes(seed)
 
     def once(data: bytes) -> None:

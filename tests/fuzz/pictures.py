@@ -100,4 +100,4 @@ def seeds() -> list[bytes]:
     return made
 
 
-TARGET = Target("pictures", seeds(), run, mutate)
+TARGET = Target("pictures", seeds, run, mutate)

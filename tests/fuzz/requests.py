@@ -8,7 +8,10 @@ import json
 import logging
 import random
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +71,16 @@ class _Alarm(logging.Handler):
         raise AssertionError(record.getMessage())
 
 
+@contextmanager
+def _alarm() -> Iterator[None]:
+    handler, log = _Alarm(logging.ERROR), logging.getLogger("squeeze_predictor")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
 class _Server:
     """The application with the built-in digits network."""
 
@@ -77,7 +90,6 @@ class _Server:
         self.loop = asyncio.new_event_loop()
         self.context = self.loop.run_until_complete(self._context())
         self.app = server.build_app(self.context)
-        logging.getLogger("squeeze_predictor").addHandler(_Alarm(logging.ERROR))
 
     async def _context(self) -> Context:
         return context(*FLAGS, network=self.network)
@@ -129,7 +141,9 @@ def _length(body: bytes) -> int:
     return int.from_bytes(body[:2], "little")
 
 
-SERVER = _Server()
+@cache
+def _server() -> _Server:
+    return _Server()
 
 
 def run(data: bytes) -> None:
@@ -137,10 +151,11 @@ def run(data: bytes) -> None:
     if len(data) < 2:
         return
     form = data[0] % (len(FORMS) + 1)
-    if form == GRPC:
-        SERVER.grpc(data[1:])
-    else:
-        SERVER.http(FORMS[form], QUERIES[data[1] % len(QUERIES)], data[2:])
+    with _alarm():
+        if form == GRPC:
+            _server().grpc(data[1:])
+        else:
+            _server().http(FORMS[form], QUERIES[data[1] % len(QUERIES)], data[2:])
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -211,7 +226,7 @@ def seeds() -> list[bytes]:
     picture = SAMPLE.read_bytes()
     text = base64.b64encode(picture).decode()
     image = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [text]}
-    side = SERVER.network.crop
+    side = _server().network.crop
     shape = [1, 3, side, side]
     floats = np.zeros(shape, "<f4").tobytes()
     element = struct.pack("<I", len(picture)) + picture
@@ -267,4 +282,4 @@ def seeds() -> list[bytes]:
     return http + [bytes([GRPC]) + message.SerializeToString() for message in messages]
 
 
-TARGET = Target("requests", seeds(), run, mutate)
+TARGET = Target("requests", seeds, run, mutate)

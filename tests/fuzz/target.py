@@ -17,7 +17,7 @@ class Target:
     """``run`` raises where an input does what none may do; ``mutate`` keeps most of a format's structure."""
 
     name: str
-    seeds: Sequence[bytes]
+    seeds: Callable[[], Sequence[bytes]]
     run: Callable[[bytes], None]
     mutate: Callable[[bytes, random.Random], bytes]
 

@@ -132,4 +132,4 @@ def seeds() -> list[bytes]:
     return [bytes([reader]) + file for reader, file in made]
 
 
-TARGET = Target("weights", seeds(), run, mutate)
+TARGET = Target("weights", seeds, run, mutate)

@@ -204,3 +204,18 @@ def test_response_holds_only_what_was_asked_for(network: Network) -> None:
     response = answered(network, case, query_top_k=3)
     assert response.id == "7"
     assert [(output.name, output.shape) for output in response.outputs] == [("label", [2, 3])]
+
+
+@pytest.mark.parametrize("value", [1.1e6, -1.1e6, 3e38, np.inf, -np.inf, np.nan])
+def test_a_tensor_beyond_any_use_is_refused(network: Network, value: float) -> None:
+    """An engine may answer it: OpenVINO's ReLU turns NaN, which overflowing sums leave, into 0."""
+    batch = np.zeros((2, 3, 32, 32), np.float32)
+    batch[1, 2, 31, 31] = value
+    with pytest.raises(ApiError) as caught:
+        tensors.job(request("FP32", batch, [2, 3, 32, 32], "input"), network)
+    assert (caught.value.reason, caught.value.field) == ("TensorInvalid", "inputs[0].data")
+
+
+def test_the_edge_of_a_tensors_range_is_within_it(network: Network) -> None:
+    batch = np.full((1, 3, 32, 32), 1e6, np.float32)
+    assert tensors.job(request("FP32", batch, [1, 3, 32, 32], "input"), network).parts

@@ -366,3 +366,15 @@ def test_damaged_pictures_print_nothing(tmp_path: Path) -> None:
 def test_sniff_knows_webp() -> None:
     assert sniff(encoded(CAT, "WEBP")) == "WEBP"
     assert sniff(b"RIFF\0\0\0\0WAVE") is None
+
+
+@pytest.mark.parametrize(("mode", "compression"), [("RGB", "jpeg"), ("1", "group4"), ("RGB", "tiff_lzw")])
+def test_a_damaged_tiff_writes_nothing_to_the_log(
+    capfd: pytest.CaptureFixture[str], mode: str, compression: str
+) -> None:
+    whole = encoded(CAT.convert(mode), "TIFF", compression=compression)
+    for damage in (b"\0" * 40, b"\xff" * 40, b"\xaa" * 40):
+        data = whole[:8] + damage + whole[48:]
+        with contextlib.suppress(PictureError):
+            decode(data)
+    assert capfd.readouterr() == ("", "")
