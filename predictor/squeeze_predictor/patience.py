@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from squeeze_predictor import metrics
-from squeeze_predictor.admission import CLIENT_CLOSED
+from squeeze_predictor.admission import CLIENT_CLOSED, RETRY_AFTER_SECONDS
 from squeeze_predictor.errors import ApiError, bad_request
 
 T = TypeVar("T")
@@ -74,4 +74,5 @@ def _too_late() -> ApiError:
         "DeadlineExceeded",
         f"the request was not answered within the time that {HEADER} gives it",
         field=HEADER,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
