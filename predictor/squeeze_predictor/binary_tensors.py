@@ -12,18 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from squeeze_predictor.errors import bad_request
+from squeeze_predictor.errors import ApiError, bad_request
+from squeeze_predictor.settings import MAX_BATCH
 
 
 def check_count(count: int, shape: Sequence[int], field: str) -> None:
     """Raises ApiError 400 where a shape announces another number of elements."""
     if count != math.prod(shape):
-        raise bad_request(
-            "ShapeMismatch",
-            f"{field}.data has {count} elements, its shape {list(shape)} means {math.prod(shape)}; "
-            "the shape counts elements (pictures for BYTES), not bytes",
-            f"{field}.shape",
-        )
+        raise _mismatch(str(count), shape, field)
+
+
+def _mismatch(count: str, shape: Sequence[int], field: str) -> ApiError:
+    return bad_request(
+        "ShapeMismatch",
+        f"{field}.data has {count} elements, its shape {list(shape)} means {math.prod(shape)}; "
+        "the shape counts elements (pictures for BYTES), not bytes",
+        f"{field}.shape",
+    )
 
 
 def floats(
@@ -40,10 +45,17 @@ def floats(
     return np.frombuffer(raw, dtype="<f4").reshape(shape)
 
 
-def strings(data: bytes | memoryview, field: str) -> list[bytes]:
-    """Elements, each after its length as a 4-byte little-endian number. Raises ApiError 400."""
+def strings(data: bytes | memoryview, shape: Sequence[int], field: str) -> list[bytes]:
+    """As many elements as the shape says, each after its length as a 4-byte little-endian number.
+
+    Raises ApiError 400, before more than a batch of elements is read: a body has room for millions.
+    """
+    count = math.prod(shape)
+    check_batch(count, field)
     raw, elements = memoryview(data), list[bytes]()
     while raw:
+        if len(elements) == count:
+            raise _mismatch(f"more than {count}", shape, field)
         if len(raw) < 4:
             raise bad_request(
                 "TensorInvalid", f"{field} ends within the length of element {len(elements)}", field
@@ -57,7 +69,16 @@ def strings(data: bytes | memoryview, field: str) -> list[bytes]:
             )
         elements.append(bytes(raw[4 : 4 + length]))
         raw = raw[4 + length :]
+    check_count(len(elements), shape, field)
     return elements
+
+
+def check_batch(count: int, field: str) -> None:
+    """Raises ApiError 400 for more pictures than any server takes; a server's own limit may be lower."""
+    if count > MAX_BATCH:
+        raise bad_request(
+            "BatchTooLarge", f"{field} has {count} pictures; at most {MAX_BATCH} are answered", field
+        )
 
 
 def pack_strings(elements: Sequence[str]) -> bytes:

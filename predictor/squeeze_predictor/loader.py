@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from concurrent.futures import Future
@@ -21,6 +22,9 @@ def start(settings: Settings, threads: int) -> Future[Network]:
 
     The thread is a daemon: a process that is told to stop does not wait for an import or a download.
     """
+    if settings.weights.startswith("torchvision://"):
+        # A download needs it. The SDK, imported meanwhile, would leave the thread a placeholder of it.
+        importlib.import_module("httpx")
     future: Future[Network] = Future()
     threading.Thread(target=_load, args=(future, settings, threads), name="loader", daemon=True).start()
     return future

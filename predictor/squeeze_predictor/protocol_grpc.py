@@ -85,13 +85,14 @@ def _input(tensor: Message, raw: bytes | None, field: str) -> InferInput:
     if raw is not None and tensor.HasField("contents"):
         raise bad_request("TensorInvalid", f"{field} has both contents and raw_input_contents", field)
     values: Any
-    if tensor.datatype == "BYTES":
-        values = list(tensor.contents.bytes_contents) if raw is None else binary_tensors.strings(raw, field)
-        binary_tensors.check_count(len(values), shape, field)
+    if tensor.datatype == "BYTES" and raw is not None:
+        values = binary_tensors.strings(raw, shape, field)
+    elif tensor.datatype == "BYTES":
+        binary_tensors.check_count(len(tensor.contents.bytes_contents), shape, field)
+        values = list(tensor.contents.bytes_contents)
     elif raw is None:
-        values = np.asarray(tensor.contents.fp32_contents, dtype=np.float32)
-        binary_tensors.check_count(values.size, shape, field)
-        values = values.reshape(shape)
+        binary_tensors.check_count(len(tensor.contents.fp32_contents), shape, field)
+        values = np.asarray(tensor.contents.fp32_contents, dtype=np.float32).reshape(shape)
     else:
         values = binary_tensors.floats(raw, shape, field)
     return InferInput(name=tensor.name, shape=shape, datatype=tensor.datatype, data=values)

@@ -141,13 +141,11 @@ def _input(entry: object, field: str, tail: _Tail, max_bytes: int) -> InferInput
         if datatype == "FP32":
             values = binary_tensors.floats(raw, shape, field)
         else:
-            values = binary_tensors.strings(raw, field)
+            values = binary_tensors.strings(raw, shape, field)
     elif datatype == "FP32":
         values = _json_floats(entry.get("data"), shape, f"{field}.data")
     else:
-        values = _json_strings(entry.get("data"), f"{field}.data", max_bytes)
-    if datatype == "BYTES":
-        binary_tensors.check_count(len(values), shape, field)
+        values = _json_strings(entry.get("data"), shape, f"{field}.data", max_bytes)
     return InferInput(name=name, shape=shape, datatype=datatype, data=values)
 
 
@@ -190,7 +188,7 @@ def _json_floats(data: object, shape: list[int], field: str) -> np.ndarray[Any, 
         return values.astype(np.float32).reshape(shape)
 
 
-def _json_strings(data: object, field: str, max_bytes: int) -> list[bytes]:
+def _json_strings(data: object, shape: list[int], field: str, max_bytes: int) -> list[bytes]:
     if not isinstance(data, list):
         raise bad_request(
             "TensorInvalid", f"{field} must be a list of base64 strings; the form is {FORM}", field
@@ -199,6 +197,8 @@ def _json_strings(data: object, field: str, max_bytes: int) -> list[bytes]:
     for element in data:
         # One nesting level, as numpy's tolist() gives for shape [N, 1].
         flat += element if isinstance(element, list) else [element]
+    binary_tensors.check_count(len(flat), shape, field.removesuffix(".data"))
+    binary_tensors.check_batch(len(flat), field.removesuffix(".data"))
     return [decode_base64(element, f"{field}[{index}]", max_bytes) for index, element in enumerate(flat)]
 
 

@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 from squeeze_predictor.errors import StartError
 
 MIB = 1024 * 1024
+# The most that --max-batch may be.
+MAX_BATCH = 4096
 MOUNTED_WEIGHTS = Path("/mnt/models")
 MODEL_NAME = re.compile(r"[a-z0-9A-Z]([-._a-z0-9A-Z]{0,251}[a-z0-9A-Z])?")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
@@ -84,7 +86,7 @@ _FLAGS = (
     _Flag("top-k", int, 5, "classes in an answer unless the request says otherwise", 1),
     _Flag("max-bytes", int, 20 * MIB, "largest encoded picture, in bytes", 1),
     _Flag("max-pixels", int, 50_000_000, "largest picture, in pixels", 1),
-    _Flag("max-batch", int, 64, "most pictures in a request", 1, 4096),
+    _Flag("max-batch", int, 64, "most pictures in a request", 1, MAX_BATCH),
     _Flag("threads", int, 0, "CPU threads; 0 follows the cgroup quota", 0, 1024),
     _Flag("streams", int, 0, "pictures computed at a time on the CPU; 0 is one for each thread", 0, 1024),
     _Flag("batch-size", int, 0, "most pictures computed together; 0 is the fastest, measured", 0, 1024),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,5 +111,20 @@ def running(
         yield predictor
     finally:
         if predictor.process.poll() is None:
+            predictor.process.kill()
+            predictor.process.wait()
+
+
+@contextmanager
+def loading(folder: Path, *flags: str) -> Iterator[Predictor]:
+    """A server whose model does not come: its weights are behind a proxy that never answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+        env = dict.fromkeys(names, proxy) | {"TORCH_HOME": str(folder / "cache"), "NO_PROXY": "127.0.0.1"}
+        predictor = start(folder, "--weights=torchvision://squeezenet1_1", *flags, env=env)
+        try:
+            yield predictor
+        finally:
             predictor.process.kill()
             predictor.process.wait()

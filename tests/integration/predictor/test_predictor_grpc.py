@@ -20,7 +20,10 @@ import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from integration.apiserver import free_port
 from integration.predictor import predictor_inputs as inputs
-from integration.predictor.predictor_process import Predictor, running, start
+from integration.predictor.predictor_process import START_SECONDS, Predictor, loading, running, start
+from squeezenet.artifact import Artifact, save
+from squeezenet.config import ArtifactConfig
+from squeezenet.engines.torch_module import SqueezeNet
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as service
 from tritonclient.utils import InferenceServerException
@@ -46,6 +49,22 @@ def server(weights: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         address = f"127.0.0.1:{port}"
         with triton_grpc.InferenceServerClient(address) as client:
             yield Server(predictor, address, client)
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the default limits, and an input of ImageNet's size."""
+    network = SqueezeNet("squeezenet1_1", 10)
+    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    artifact = Artifact(ArtifactConfig("squeezenet1_1", 10), tuple("0123456789"), state, "sha256:" + "0" * 64)
+    weights = save(artifact, tmp_path_factory.mktemp("artifact"))
+    port = free_port()
+    flags = (f"--weights={weights}", f"--grpc-port={port}")
+    with (
+        running(tmp_path_factory.mktemp("roomy"), *flags) as predictor,
+        triton_grpc.InferenceServerClient(f"127.0.0.1:{port}") as client,
+    ):
+        yield Server(predictor, f"127.0.0.1:{port}", client)
 
 
 def picture_input(pictures: list[bytes]) -> triton_grpc.InferInput:
@@ -225,12 +244,42 @@ def test_a_damaged_message_is_refused_like_any_other(server: Server, method: str
     assert "Traceback" not in server.predictor.log
 
 
-def test_a_message_above_the_limit_is_refused_by_the_library(server: Server) -> None:
-    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
-        service.GRPCInferenceServiceStub(channel).ModelInfer(
-            request("image", "BYTES", [1], raw=[bytes(65 * 1024 * 1024)])
-        )
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+@pytest.mark.parametrize("size", [3_900_000, 4_100_000, 8_100_000, 60_000_000])
+def test_messages_beyond_the_librarys_usual_limit(roomy: Server, size: int) -> None:
+    """Several pictures, and what follows their end up to the size: decoders ignore it."""
+    filling = bytes(size // 3 - len(PICTURE))
+    result = roomy.triton.infer("digits", [picture_input([PICTURE + filling] * 3)])
+    assert result.as_numpy("class_id").shape == (3, 5)
+    assert len(set(result.as_numpy("probability")[:, 0])) == 1
+
+
+@pytest.mark.parametrize("count", [8, 16, 64])
+def test_batches_of_floats_beyond_the_librarys_usual_limit(roomy: Server, count: int) -> None:
+    batch = np.random.default_rng(0).normal(size=(count, 3, 227, 227)).astype(np.float32)
+    tensor = triton_grpc.InferInput("input", list(batch.shape), "FP32")
+    tensor.set_data_from_numpy(batch)
+    assert roomy.triton.infer("digits", [tensor]).as_numpy("class_id").shape == (count, 5)
+
+
+def test_one_limit_for_http_and_grpc_at_its_edge(roomy: Server) -> None:
+    limit = 64 * 2**20
+    empty = request("image", "BYTES", [1], raw=[b""])
+    with grpc.insecure_channel(roomy.address) as channel, roomy.predictor.client() as client:
+        stub = service.GRPCInferenceServiceStub(channel)
+        for beyond in (0, 1):
+            padding = limit - empty.ByteSize() + beyond
+            message = request("image", "BYTES", [1], raw=[bytes(padding)])
+            message.raw_input_contents[0] = bytes(padding - (message.ByteSize() - limit - beyond))
+            assert message.ByteSize() == limit + beyond
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.ModelInfer(message)
+            # At the limit the message is read, and refused for what it holds.
+            expected = grpc.StatusCode.RESOURCE_EXHAUSTED if beyond else grpc.StatusCode.INVALID_ARGUMENT
+            assert caught.value.code() is expected
+            response = client.post("/v2/models/digits/infer", content=b" " * (limit + beyond))
+            assert response.status_code == (413 if beyond else 400)
+        assert str(limit) in caught.value.details()
+        assert str(limit) in response.json()["error"]["message"]
 
 
 def test_nobody_can_load_or_unload_a_model(server: Server) -> None:
@@ -257,6 +306,25 @@ def test_standard_health_service(server: Server) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             health.Check(health_pb2.HealthCheckRequest(service="other"))
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_before_the_model_is_loaded(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        loading(tmp_path, f"--grpc-port={port}"),
+        triton_grpc.InferenceServerClient(f"127.0.0.1:{port}") as triton,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        grpc.channel_ready_future(channel).result(START_SECONDS)
+        status = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest()).status
+        assert status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert triton.is_server_live()
+        assert not triton.is_server_ready()
+        assert not triton.is_model_ready("digits")
+        with pytest.raises(InferenceServerException, match=r"UNAVAILABLE.*still loading"):
+            triton.infer("digits", [picture_input([PICTURE])])
+        with pytest.raises(InferenceServerException, match="NOT_FOUND"):
+            triton.is_model_ready("cats")
 
 
 def test_a_deadline_is_kept_and_the_server_goes_on(server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 from integration.apiserver import free_port
 from integration.predictor import predictor_inputs as inputs
-from integration.predictor.predictor_process import START_SECONDS, Predictor, running, start
+from integration.predictor.predictor_process import START_SECONDS, Predictor, loading, running, start
 
 PREDICT = "/v1/models/digits:predict"
 
@@ -54,27 +55,42 @@ def test_failed_start(
     assert "Traceback" not in predictor.log
 
 
-def test_sigterm_while_loading_ends_at_once(weights: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_loading_server_is_alive_refuses_work_and_ends_at_once(tmp_path: Path, sig: signal.Signals) -> None:
     port = free_port()
-    # Importing PyTorch takes longer than the port needs to answer.
-    predictor = start(
-        tmp_path, f"--weights={weights}", "--engine=torch", f"--port={port}", "--drain-seconds=60"
-    )
-    try:
-        end = time.monotonic() + START_SECONDS
-        while True:
-            assert time.monotonic() < end
-            try:
-                assert httpx.get(f"http://127.0.0.1:{port}/v2/health/live", timeout=60).status_code == 200
-                break
-            except httpx.ConnectError:
-                time.sleep(0.01)
-        ready = httpx.get(f"http://127.0.0.1:{port}/v2/health/ready", timeout=60)
-        assert ready.json()["error"]["reason"] == "NotReady"
-        assert predictor.terminate() == 0
+    with loading(tmp_path, f"--port={port}", "--drain-seconds=600") as predictor:
+        url = f"http://127.0.0.1:{port}"
+        until_it_answers(f"{url}/v2/health/live")
+        for page in ("/v2/health/ready", "/v2/models/digits/ready"):
+            answer = httpx.get(url + page, timeout=60)
+            assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "NotReady")
+        early = httpx.post(url + PREDICT, content=inputs.png(64, 64), timeout=60)
+        assert (early.status_code, early.headers["retry-after"]) == (503, "1")
+        predictor.process.send_signal(sig)
+        assert predictor.process.wait(60) == 0
         assert "ready at" not in predictor.output
-    finally:
-        predictor.process.kill()
+    assert predictor.reason == ""
+
+
+def until_it_answers(url: str) -> None:
+    """Wait until the page is there with 200."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            assert httpx.get(url, timeout=60).status_code == 200
+            return
+        except httpx.ConnectError:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+def idle_connections(predictor: Predictor, count: int) -> list[socket.socket]:
+    """Open connections; every other one has had an answer and is kept."""
+    connections = [socket.create_connection(("127.0.0.1", predictor.port), 60) for _ in range(count)]
+    for connection in connections[::2]:
+        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).endswith(b'{"live":true}')
+    return connections
 
 
 def test_sigterm_finishes_what_was_begun(weights: str, tmp_path: Path) -> None:
@@ -82,7 +98,7 @@ def test_sigterm_finishes_what_was_begun(weights: str, tmp_path: Path) -> None:
     picture = inputs.png(64, 64)
     request = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
     with running(tmp_path, f"--weights={weights}", "--drain-seconds=3") as predictor:
-        idle = [socket.create_connection(("127.0.0.1", predictor.port)) for _ in range(20)]
+        idle = idle_connections(predictor, 100)
         with (
             closing(socket.create_connection(("127.0.0.1", predictor.port))) as upload,
             predictor.client() as client,
@@ -102,16 +118,30 @@ def test_sigterm_finishes_what_was_begun(weights: str, tmp_path: Path) -> None:
             assert upload.recv(65536).startswith(b"HTTP/1.1 200")
         assert predictor.process.wait(30) == 0
         for connection in idle:
-            connection.settimeout(5)
             assert connection.recv(1) == b""
             connection.close()
     assert predictor.reason == ""
     assert "Traceback" not in predictor.log
 
 
-def test_second_sigterm_ends_the_drain(weights: str, tmp_path: Path) -> None:
-    with running(tmp_path, f"--weights={weights}", "--drain-seconds=600") as predictor:
+def test_second_sigterm_ends_the_drain_and_still_finishes_what_was_begun(
+    weights: str, tmp_path: Path
+) -> None:
+    picture = inputs.png(64, 64)
+    request = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+    with (
+        running(tmp_path, f"--weights={weights}", "--drain-seconds=600") as predictor,
+        closing(socket.create_connection(("127.0.0.1", predictor.port), 60)) as upload,
+    ):
+        upload.sendall(request + picture[:100])
+        # Answered after the upload's head was read, since it came later.
+        assert httpx.get(f"{predictor.url}/v2/health/ready", timeout=60).status_code == 200
         predictor.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         assert predictor.process.poll() is None
-        assert predictor.terminate() == 0
+        predictor.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            predictor.process.wait(2)
+        upload.sendall(picture[100:])
+        assert upload.recv(65536).startswith(b"HTTP/1.1 200")
+        assert predictor.process.wait(60) == 0

@@ -184,6 +184,32 @@ def test_pipelined_requests_are_answered_in_order(predictor: Predictor) -> None:
     assert codes == [b"404", b"200", b"200"]
 
 
+def test_a_large_body_that_is_refused_early_is_read_and_the_connection_goes_on(predictor: Predictor) -> None:
+    size = 50_000_000
+    refused = head("/v1/models/other:predict", size) + bytes(size)
+    good = head(PREDICT, len(PNG), "Connection: close") + PNG
+    received = exchange(predictor, refused + good)
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"404", b"200"]
+
+
+def test_a_body_too_large_to_be_read_in_vain_ends_its_connection(
+    predictor: Predictor, client: httpx.Client
+) -> None:
+    request = head("/v1/models/other:predict", 10**9) + b"POST / HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+    received = exchange(predictor, request)
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"404"]
+    assert b"connection: close" in received
+    assert b"(still open)" not in received
+    assert client.post(PREDICT, content=PNG).status_code == 200
+
+
+def test_nothing_after_connection_close_is_answered(predictor: Predictor) -> None:
+    last = head(PREDICT, len(PNG), "Connection: close") + PNG
+    received = exchange(predictor, last + last)
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"]
+    assert b"(still open)" not in received
+
+
 def test_a_client_that_waits_for_continue_is_refused_before_it_sends(predictor: Predictor) -> None:
     request = head(PREDICT, 10**12, "Content-Type: image/png", "Expect: 100-continue")
     received = exchange(predictor, request)

@@ -60,6 +60,69 @@ def test_every_pair_is_downloaded(
     assert not (tmp_path / "termination-log").exists()
 
 
+KEYS = (
+    "models/squeezenet/model.safetensors",
+    "models/squeezenet/labels.txt",
+    "models/squeezenet-old/weights.pth",
+    "models/squeezenet.pth",
+    "models/squeezenet.pth.bak",
+    "models/squeezenet2.pth",
+    "models/other/model.safetensors.log",
+    "models/packed.zip",
+)
+
+
+def leave_what_begins_alike(sources: list[str], destinations: list[str]) -> None:
+    """As KServe's library reads S3: an object of this very key, or all whose keys begin with it."""
+    prefix = sources[0].removeprefix("s3://bucket/")
+    found = [prefix] if prefix in KEYS else [key for key in KEYS if key.startswith(prefix)]
+    if not found:
+        raise RuntimeError(f"Failed to fetch model. No model found in {prefix}.")
+    for key in found:
+        name = key.rpartition("/")[2] if key == prefix else key.removeprefix(prefix).lstrip("/")
+        # An archive that comes alone is unpacked and removed.
+        path = Path(destinations[0]) / ("model.safetensors" if name == "packed.zip" else name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(key)
+
+
+@pytest.mark.parametrize(
+    ("uri", "names"),
+    [
+        ("s3://bucket/models/squeezenet", ["labels.txt", "model.safetensors"]),
+        ("s3://bucket/models/squeezenet/", ["labels.txt", "model.safetensors"]),
+        ("s3://bucket/models/squeezenet.pth", ["squeezenet.pth"]),
+        ("s3://bucket/models/squeezenet-old/weights.pth", ["weights.pth"]),
+        ("s3://bucket/models/packed.zip", ["model.safetensors"]),
+    ],
+)
+def test_an_s3_uri_names_one_file_or_folder(
+    entrypoint: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, names: list[str]
+) -> None:
+    use_download(monkeypatch, leave_what_begins_alike)
+    assert entrypoint.main([uri, str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == names
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://bucket/models/squeeze",
+        "s3://bucket/models/squeezenet.pt",
+        "s3://bucket/models/squeezenet2",
+        "s3://bucket/models/other/model.safetensors",
+        "s3://bucket/models/missing",
+        "s3://bucket/models/missing/",
+    ],
+)
+def test_an_s3_uri_that_only_neighbours_begin_with_is_not_found(
+    entrypoint: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    use_download(monkeypatch, leave_what_begins_alike)
+    assert entrypoint.main([uri, str(tmp_path / "out")]) == 1
+    assert uri in (tmp_path / "termination-log").read_text()
+
+
 def test_nothing_found_fails_with_the_uri(
     entrypoint: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,8 @@ def test_binary_pictures_are_not_text() -> None:
         ({"inputs": [image(shape=[7])]}, "ShapeMismatch", "inputs[0].shape"),
         ({"inputs": [image(shape=[2])]}, "ShapeMismatch", "inputs[0].shape"),
         ({"inputs": [image(data=[TEXT, TEXT])]}, "ShapeMismatch", "inputs[0].shape"),
+        ({"inputs": [image(shape=[2], data=["?"])]}, "ShapeMismatch", "inputs[0].shape"),
+        ({"inputs": [image(shape=[4097], data=["?"] * 4097)]}, "BatchTooLarge", "inputs[0]"),
         ({"inputs": [floats(data=[1, 2, 3])]}, "ShapeMismatch", "inputs[0].shape"),
         ({"inputs": [floats(data=["1", "2", "3", "4"])]}, "TensorInvalid", "inputs[0].data"),
         ({"inputs": [floats(data=[True, 2, 3, None])]}, "TensorInvalid", "inputs[0].data"),
@@ -123,6 +125,10 @@ def test_wrong_count_names_both_numbers() -> None:
         ({"shape": [1], "datatype": "BYTES", "size": 3}, b"\1\0\0", "TensorInvalid"),
         ({"shape": [1], "datatype": "BYTES", "size": 5}, b"\2\0\0\0x", "TensorInvalid"),
         ({"shape": [2], "datatype": "BYTES", "size": 5}, b"\1\0\0\0x", "ShapeMismatch"),
+        ({"shape": [1], "datatype": "BYTES", "size": 8}, bytes(8), "ShapeMismatch"),
+        # Lengths of zero: a list of millions if it were made.
+        ({"shape": [1], "datatype": "BYTES", "size": 2**26}, bytes(2**26), "ShapeMismatch"),
+        ({"shape": [2**24], "datatype": "BYTES", "size": 2**26}, bytes(2**26), "BatchTooLarge"),
     ],
 )
 def test_binary_sizes_are_checked(entry: dict[str, Any], tail: bytes, reason: str) -> None:

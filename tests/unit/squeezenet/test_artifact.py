@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -392,3 +394,31 @@ def test_golden_logits_of_another_artifact(small: Artifact, tmp_path: Path) -> N
     refused(path.parent, "golden.safetensors is damaged")
     path.unlink()
     assert load(path.parent).golden is None, "an artifact may come without"
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "legacy pth"])
+def test_damaged_weights_are_refused_or_are_still_a_network(tmp_path: Path, kind: str) -> None:
+    """Bytes are changed where the structure is: everywhere else they are only other numbers."""
+    path = tmp_path / "weights"
+    if kind == "safetensors":
+        save_file(STATE, path)
+    else:
+        torch.save(TENSORS, path, _use_new_zipfile_serialization=kind == "pth")
+    original, random = path.read_bytes(), np.random.default_rng(0)
+    edges = np.r_[0:4000, len(original) - 4000 : len(original)]
+    for _ in range(12):
+        damaged = np.frombuffer(original, np.uint8).copy()
+        damaged[random.choice(edges, 3)] = random.integers(0, 256, 3)
+        path.write_bytes(damaged.tobytes())
+        with contextlib.suppress(WeightsError):
+            assert load(path).config.architecture == "squeezenet1_1"
+
+
+def test_nothing_in_the_product_loads_a_pickle_another_way() -> None:
+    """`torch.load` and `pickle.load` run what a file says; only `torch_file` opens pickles, with a table."""
+    packages = Path(artifacts.__file__).parents[1]
+    loads = re.compile(r"\b(?:torch|pickle|joblib|dill|cloudpickle|np|numpy)\.(?:load|loads|Unpickler)\(")
+    guilty = [path for path in packages.rglob("*.py") if loads.search(path.read_text())]
+    assert guilty == []
+    importing = {path.name for path in packages.rglob("*.py") if "import pickle" in path.read_text()}
+    assert importing == {"torch_file.py"}

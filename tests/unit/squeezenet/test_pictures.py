@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -132,8 +134,18 @@ def test_sixteen_bit_white_is_zero_tiff_is_not_a_negative() -> None:
     grey = picture("camera.png").resize((64, 64))
     wide = Image.fromarray(65535 - np.asarray(grey).astype(np.uint16) * 257)
     data = encoded(wide, "TIFF", tiffinfo={262: 0})
-    if Image.open(io.BytesIO(data)).tag_v2[262] == 0:  # type: ignore[attr-defined]
-        assert difference(data, grey) == 0
+    assert Image.open(io.BytesIO(data)).tag_v2[262] == 0  # type: ignore[attr-defined]
+    assert difference(data, grey) == 0
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, "L"), (2, "RGB"), (4, "LA"), (6, "RGBA")])
+def test_sixteen_bits_a_channel_are_scaled_in_every_kind_of_png(colour: int, channels: str) -> None:
+    wide = np.asarray(CAT.convert(channels)).astype(">u2") * 257
+    height, width = wide.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in wide)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows))
+    assert difference(png + png_chunk(b"IEND", b""), CAT.convert(channels.removesuffix("A"))) == 0
 
 
 def test_one_bit_and_palette() -> None:
@@ -232,12 +244,84 @@ def test_junk_after_the_end_is_ignored() -> None:
     assert difference(encoded(CAT, "PNG") + b"junk" * 100, CAT) == 0
 
 
+def restarting() -> bytes:
+    """A JPEG with restart markers in its scan."""
+    return encoded(CAT, "JPEG", quality=95, restart_marker_blocks=4)
+
+
+def restarts(jpeg: bytes) -> list[int]:
+    """Where the restart markers of its scan are."""
+    scan = jpeg.index(b"\xff\xda")
+    return [scan + match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", jpeg[scan:])]
+
+
+def inserted(data: bytes, at: int, what: bytes) -> bytes:
+    return data[:at] + what + data[at:]
+
+
+@pytest.mark.parametrize("stray", [b"\x12\x34\x56", b"\xff\xff\xff", b"\xff\xe9\0\x06junk"])
+def test_stray_bytes_between_segments_are_skipped(stray: bytes) -> None:
+    jpeg = encoded(CAT, "JPEG", quality=95)
+    for marker in (b"\xff\xdb", b"\xff\xc0", b"\xff\xc4", b"\xff\xda"):
+        np.testing.assert_array_equal(pixels(inserted(jpeg, jpeg.index(marker), stray)), pixels(jpeg))
+
+
+def test_restart_markers_that_are_wrong_or_too_many_leave_a_recognisable_picture() -> None:
+    jpeg = restarting()
+    third = restarts(jpeg)[3]
+    numbered = jpeg[: third + 1] + b"\xd7" + jpeg[third + 2 :]
+    assert difference(numbered, CAT) < 8
+    assert difference(inserted(jpeg, third, b"\xff\xd0"), CAT) < 12
+    plain = encoded(CAT, "JPEG", quality=95)
+    assert difference(inserted(plain, len(plain) - 100, b"\xff\xd3"), CAT) < 8
+
+
+def test_two_joined_jpegs_give_the_first() -> None:
+    jpeg = encoded(CAT, "JPEG", quality=95)
+    np.testing.assert_array_equal(pixels(jpeg + encoded(CAT.rotate(180), "JPEG")), pixels(jpeg))
+
+
+# jpegtran -arithmetic, of the cat at 24x16.
+ARITHMETIC = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdB"
+    "RkxOUlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
+    "T09PT09PT09PT09PT0//yQARCAAQABgDASIAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD1pRLbKdddoN1SfZny"
+    "gK28tlY2x6/BydU9GYO0s+LwvjIYA7+ggtIKc950CA3E3zXeBGzyPUZlzoY1Cq2CFnDq09MGvlq8ICnfCZS2vkpdgBjyXDf8"
+    "qRPwzB2Zpsfz4vVw8lIh2ID/2Q=="
+)
+
+
+def test_arithmetic_coding_is_decoded() -> None:
+    assert ARITHMETIC.count(b"\xff\xc9") == 1, "its frame is of the arithmetic kind"
+    assert difference(ARITHMETIC, picture("chelsea.png").convert("RGB").resize((24, 16))) < 12
+
+
+@pytest.mark.parametrize(("offset", "value"), [(4, 12), (1, 0xC3), (1, 0xC5)])
+def test_twelve_bit_lossless_and_hierarchical_jpeg_are_refused_by_name(offset: int, value: int) -> None:
+    jpeg = bytearray(encoded(CAT, "JPEG"))
+    jpeg[jpeg.index(b"\xff\xc0") + offset] = value
+    error = refusal(bytes(jpeg))
+    assert error.reason == "PictureInvalid"
+    assert "JPEG picture cannot be decoded" in error.message
+
+
 @pytest.mark.parametrize("size", [3, 200_000, 4_000_000])
 def test_colour_profiles_of_any_size_are_ignored(size: int) -> None:
     profile = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8).tobytes()
     png = with_chunk(encoded(CAT, "PNG"), b"iCCP", b"p\0\0" + zlib.compress(profile, 1))
     assert difference(png, CAT) == 0
     assert difference(encoded(CAT, "JPEG", quality=95, icc_profile=profile), CAT) < 8
+
+
+@pytest.mark.parametrize("profile", [b"no profile", bytes(200_000)])
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("JPEG", "L"), ("JPEG", "CMYK"), ("WEBP", "RGB"), ("TIFF", "RGB"), ("TIFF", "CMYK")]
+)
+def test_a_colour_profile_changes_no_pixel_of_any_kind(kind: str, mode: str, profile: bytes) -> None:
+    image = CAT.convert(mode)
+    np.testing.assert_array_equal(
+        pixels(encoded(image, kind, icc_profile=profile)), pixels(encoded(image, kind))
+    )
 
 
 def test_corrupt_png_profile_is_ignored() -> None:
