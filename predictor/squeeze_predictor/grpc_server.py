@@ -65,8 +65,8 @@ class GrpcServer:
 
 
 def _connection_age(drain_seconds: float) -> int:
-    """Milliseconds; the library adds up to a tenth, and the last calls need the rest of the drain."""
-    return min(max(1, round(800 * drain_seconds)), 2**31 - 1)
+    """Milliseconds: half of the drain, so that the last calls of the oldest connection end within it."""
+    return min(max(1, round(500 * drain_seconds)), 2**31 - 1)
 
 
 class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  # the SDK is untyped

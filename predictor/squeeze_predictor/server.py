@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,8 @@ BODY_BUDGET_REQUESTS = 4
 KEEP_ALIVE_SECONDS = 75
 # Beside the calls that wait: those that the full queue refuses, and health checks, which must go on.
 SPARE_CALLS = 1000
-# For the request of a client that had just connected when the server stopped listening.
-SETTLE_SECONDS = 0.5
+# For the first request of a client that had just connected when the server stopped listening.
+SETTLE_SECONDS = 2.0
 
 
 def build_context(settings: Settings, lifecycle: Lifecycle, admission: Admission) -> Context:
@@ -94,8 +94,15 @@ class _Uvicorn(uvicorn.Server):
             listener.close()
         for server in self.servers:
             server.close()
-        await asyncio.sleep(SETTLE_SECONDS)
+        end = asyncio.get_running_loop().time() + SETTLE_SECONDS
+        while self._silent_clients() and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.02)
         await super().shutdown()
+
+    def _silent_clients(self) -> bool:
+        """Whether a connection has not brought a request yet."""
+        connections: Iterable[Any] = self.server_state.connections
+        return any(connection.cycle is None for connection in connections)
 
     async def _accept_pending(self, listener: socket.socket) -> None:
         """Take what only the kernel has accepted yet: closing the listener would reset it."""

@@ -30,6 +30,7 @@ from tritonclient.utils import InferenceServerException
 
 PICTURE = inputs.png(80, 60)
 MAX_BATCH = 4
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,7 @@ def test_one_limit_for_http_and_grpc_at_its_edge(roomy: Server) -> None:
             # At the limit the message is read, and refused for what it holds.
             expected = grpc.StatusCode.RESOURCE_EXHAUSTED if beyond else grpc.StatusCode.INVALID_ARGUMENT
             assert caught.value.code() is expected
-            response = client.post("/v2/models/digits/infer", content=b" " * (limit + beyond))
+            response = client.post("/v2/models/digits/infer", content=b" " * (limit + beyond), headers=JSON)
             assert response.status_code == (413 if beyond else 400)
         assert str(limit) in caught.value.details()
         assert str(limit) in response.json()["error"]["message"]

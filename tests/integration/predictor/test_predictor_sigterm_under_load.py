@@ -22,7 +22,7 @@ from tritonclient.grpc import service_pb2_grpc as service
 PICTURE = (inputs.DIGITS / "samples" / "7.png").read_bytes()
 # More of them find rarer races: 50 in a run by hand.
 ROUNDS = int(os.environ.get("SQUEEZESERVE_SIGTERM_ROUNDS", "2"))
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 2.0
 CLIENTS = 8
 
 

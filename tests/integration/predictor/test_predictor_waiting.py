@@ -218,3 +218,22 @@ async def test_a_full_queue_refuses_calls_as_unavailable_and_health_goes_on(
     assert {error.code() for error in refused} == {grpc.StatusCode.UNAVAILABLE}
     assert {dict(error.trailing_metadata())["squeeze-reason"] for error in refused} == {"QueueFull"}
     wait_until_idle(client)
+
+
+async def test_probes_are_answered_while_large_pictures_are_computed(server: Server) -> None:
+    """As the kubelet asks: a second for each probe, and three failures in a row are a restart."""
+    failures = longest = 0
+    async with busy(server, 6) as occupied, grpc.aio.insecure_channel(server.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for _ in range(20):
+            try:
+                for page in ("/v2/health/live", "/v2/health/ready"):
+                    assert (await occupied.client.get(page, timeout=1)).status_code == 200
+                await health.Check(health_pb2.HealthCheckRequest(), timeout=1)
+                failures = 0
+            except (httpx.TimeoutException, grpc.aio.AioRpcError):
+                failures += 1
+                longest = max(longest, failures)
+            await asyncio.sleep(0.05)
+        occupied.check()
+    assert longest < 3
