@@ -20,9 +20,9 @@ from squeeze_predictor import binary_tensors
 from squeeze_predictor.errors import bad_request, shown
 from squeeze_predictor.protocol_v1 import decode_base64, load_json
 from squeeze_predictor.sdk import InferInput, InferRequest, InferResponse, RequestedOutput
+from squeeze_predictor.signature import JSON_LENGTH
 
 FORM = '{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["<base64 of a picture>"]}]}'
-JSON_LENGTH = "Inference-Header-Content-Length"
 # More than any tensor here needs; keeps the product of a shape an ordinary number.
 MAX_RANK = 8
 MAX_SIDE = 2**31 - 1

@@ -16,11 +16,11 @@ from squeezenet.classify import Prediction
 from squeeze_predictor.errors import bad_request, shown
 from squeeze_predictor.network import FloatArray, Network, Picture
 from squeeze_predictor.sdk import InferInput, InferOutput, InferRequest, InferResponse
+from squeeze_predictor.signature import OUTPUT_TYPES
 from squeeze_predictor.work import Job
 
 # A thousand times what anybody could mean.
 MAX_VALUE = 1e6
-OUTPUT_TYPES = {"class_id": "INT64", "probability": "FP32", "label": "BYTES"}
 
 
 def input_metadata(crop: int) -> list[dict[str, Any]]:

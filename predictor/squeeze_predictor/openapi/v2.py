@@ -19,8 +19,7 @@ from squeeze_predictor.openapi.parts import (
     shape,
     top_k,
 )
-from squeeze_predictor.protocol_v2 import JSON_LENGTH
-from squeeze_predictor.tensors import OUTPUT_TYPES
+from squeeze_predictor.signature import JSON_LENGTH, OUTPUT_TYPES
 
 REFUSED = (400, 404, 408, 413, 415, 503, 504)
 _FLAG: Json = {"type": "boolean"}

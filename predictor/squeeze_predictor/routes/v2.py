@@ -13,11 +13,11 @@ from squeeze_predictor import content, patience, protocol_v1, protocol_v2, tenso
 from squeeze_predictor.content import Kind
 from squeeze_predictor.errors import ApiError
 from squeeze_predictor.network import Network
-from squeeze_predictor.protocol_v2 import JSON_LENGTH
 from squeeze_predictor.routes.context import Context, json_response
 from squeeze_predictor.routes.v1 import body_limit
 from squeeze_predictor.sdk import InferRequest
 from squeeze_predictor.settings import Settings
+from squeeze_predictor.signature import JSON_LENGTH
 from squeeze_predictor.work import Job, Work
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,12 @@ def described() -> dict[str, Any]:
 
 def test_it_is_valid_openapi(described: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(described).iter_errors()] == []
+
+
+def test_it_is_made_without_the_sdk() -> None:
+    """Whose messages have the names of other clients': a process can import only one of the two."""
+    code = "import sys, squeeze_predictor.openapi.document; sys.exit('kserve' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_it_is_json(described: dict[str, Any]) -> None:
