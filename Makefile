@@ -69,8 +69,10 @@ types: venv ## Check types, strictly
 render: venv ## Check that rendered manifests are current
 	@$(BIN)/python charts/render.py --check
 
-digits: venv ## Train the built-in digits network from nothing
-	@$(BIN)/squeezenet digits train --out predictor/squeezenet/builtin/digits
+digits: venv ## Train the built-in digits network from nothing, and quantize it
+	@rm -rf out/digits && $(BIN)/squeezenet digits train --out out/digits
+	@rm -rf predictor/squeezenet/builtin/digits
+	@$(BIN)/squeezenet quantize out/digits --out predictor/squeezenet/builtin/digits
 
 lock: venv ## Pin the newest allowed dependencies again
 	@for extras in dev operator "predictor --extra tracing" storage "fuzz --constraint requirements/dev.lock"; do \

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from squeezenet.architecture import fire_channels
 from squeezenet.artifact import Artifact
-from squeezenet.engines.openvino_engine import fold_normalisation
+from squeezenet.preprocess import fold_normalisation
 
 
 def onnx_session(artifact: Artifact) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
@@ -30,7 +30,7 @@ def onnx_session(artifact: Artifact) -> Callable[[NDArray[np.uint8]], NDArray[np
 
 def onnx_model(artifact: Artifact) -> bytes:
     """The network as ONNX: pixels of 0..255, float32 [1, 3, crop, crop], to logits [1, classes]."""
-    state, nodes = fold_normalisation(artifact), []
+    state, nodes = fold_normalisation(artifact.state, artifact.config.input), []
 
     def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(kind, inputs, [output], **attributes))

@@ -135,6 +135,9 @@ def _arguments(name: str, spec: ModelSpec, options: Options) -> list[str]:
         arguments.append(f"--sha256={weights.sha256}")
     if spec.architecture:
         arguments.append(f"--architecture={spec.architecture}")
+    if spec.precision != "auto":
+        # The predictor's default is left unsaid, so that models from before this field do not roll.
+        arguments.append(f"--precision={spec.precision}")
     return arguments
 
 

@@ -16,6 +16,9 @@ REMOTE_SCHEMES = frozenset({"pvc", "s3", "gs", "https", "hf"})
 """Schemes that KServe's storage initializer fetches; the others the predictor resolves itself."""
 
 
+PRECISIONS = ("auto", "f32", "bf16", "int8")
+
+
 class SpecError(ValueError):
     """The spec cannot be served as it is; the text says what to change."""
 
@@ -61,6 +64,7 @@ class ModelSpec:
     resources: Mapping[str, Mapping[str, str | int]]
     accelerator: Accelerator = Accelerator()
     architecture: str | None = None
+    precision: str = "auto"
     placement: Mapping[str, Any] = field(default_factory=dict)
     image: str | None = None
 
@@ -91,9 +95,16 @@ def _parse(raw: Mapping[str, Any]) -> ModelSpec:
         resources=_resources(raw.get("resources") or {}, profile, on_gpu=accelerator.gpus > 0),
         accelerator=accelerator,
         architecture=raw.get("architecture"),
+        precision=_precision(raw.get("precision", "auto")),
         placement=dict(raw.get("placement") or {}),
         image=raw.get("image"),
     )
+
+
+def _precision(raw: Any) -> str:
+    if raw not in PRECISIONS:
+        raise SpecError(f"spec.precision {raw!r} is unknown; use one of {', '.join(PRECISIONS)}")
+    return str(raw)
 
 
 def _weights(raw: Mapping[str, Any]) -> Weights:

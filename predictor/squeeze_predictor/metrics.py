@@ -59,12 +59,12 @@ READY = Gauge("squeeze_model_ready", "1 while the model answers requests.")
 MODEL_INFO = Gauge(
     "squeeze_model_info",
     "Always 1; says what is served.",
-    ["model", "architecture", "engine", "device", "digest"],
+    ["model", "architecture", "engine", "device", "precision", "digest"],
 )
 
 PASSED_OVER = Gauge(
     "squeeze_engines_passed_over",
-    "Engines that came first and could not be used; the log and the model's metadata say why.",
+    "Engines and precisions that came first and could not be used; the log and the model's metadata say why.",
 )
 
 # Known from the start, so that a rate over the first refusal is right.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from squeezenet import artifact as artifacts
 from squeezenet import classify, preprocess
 from squeezenet.engines import select
-from squeezenet.engines.base import Engine
+from squeezenet.engines.base import Engine, Precision
 from squeezenet.errors import DeviceError, PictureError, SqueezeNetError
 from squeezenet.pictures import DEFAULT_LIMITS, Limits
 
@@ -83,6 +83,7 @@ class Network:
             "architecture": self.artifact.config.architecture,
             "num_classes": self.num_classes,
             "engine": self.engine.name,
+            "precision": self.engine.precision,
             "device": self.engine.device,
             "requested_device": self.requested_device,
             "passed_over": list(self.passed_over),
@@ -216,11 +217,12 @@ def load(settings: Settings, threads: int) -> Network:
 
 
 def _wish(settings: Settings, threads: int) -> select.Wish:
-    # The parser has checked both against their choices.
+    # The parser has checked them against their choices.
     return select.Wish(
         engine=cast(select.Name, settings.engine),
         device=cast(Literal["auto", "cpu", "cuda"], settings.device),
         cpu_fallback=settings.cpu_fallback,
         threads=threads,
         streams=settings.streams,
+        precision=cast(Precision | Literal["auto"], settings.precision),
     )

@@ -211,6 +211,7 @@ class PredictorServer:
             architecture=config.architecture,
             engine=network.engine.name,
             device=network.engine.device,
+            precision=network.engine.precision,
             digest=network.artifact.digest,
         ).set(1)
         metrics.PASSED_OVER.set(len(network.passed_over))

@@ -35,6 +35,7 @@ class Settings:
     device: str
     cpu_fallback: bool
     engine: str
+    precision: str
     host: str
     port: int
     grpc_port: int
@@ -80,6 +81,13 @@ _FLAGS = (
     _Flag("device", str, "auto", "where the network runs", choices=("auto", "cpu", "cuda")),
     _Flag("cpu-fallback", bool, False, "let --device cuda run on the CPU where there is no CUDA device"),
     _Flag("engine", str, "auto", "what computes; by the device", choices=("auto", "openvino", "torch")),
+    _Flag(
+        "precision",
+        str,
+        "auto",
+        "numbers to compute in; auto is bf16 or f32, by the CPU",
+        choices=("auto", "f32", "bf16", "int8"),
+    ),
     _Flag("host", str, "0.0.0.0", "address to listen on"),
     _Flag("port", int, 8080, "port to listen on", 0, 65535),
     _Flag("grpc-port", int, 8081, "port of gRPC; 0 is no gRPC", 0, 65535),

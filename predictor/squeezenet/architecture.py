@@ -75,6 +75,13 @@ def tensor_shapes(architecture: str, num_classes: int) -> dict[str, Shape]:
     return shapes
 
 
+def convolutions(architecture: str) -> tuple[str, ...]:
+    """Every convolution's name, in the order of the network."""
+    return tuple(
+        name.removesuffix(".weight") for name in tensor_shapes(architecture, 1) if name.endswith(".weight")
+    )
+
+
 def identify(state: Mapping[str, HasShape]) -> tuple[str, int]:
     """(architecture, number of classes) of the weights. Raises WeightsError when they are neither network."""
     first, head = state.get("features.0.weight"), state.get("classifier.1.weight")

@@ -1,9 +1,9 @@
 """The unit this platform serves: weights + configuration + labels, loaded whole or not at all.
 
 On disk an artifact is a folder: ``model.safetensors`` (torchvision's key names), ``config.json``,
-``labels.txt``, and ``golden.safetensors``, with which engines prove themselves. ``load`` also takes less:
-a bare weights file, whose architecture and class count are then read from its tensors. A sha256 is
-checked before the file is parsed.
+``labels.txt``, ``golden.safetensors``, with which engines prove themselves, and, where it was quantized,
+``int8.safetensors``. ``load`` also takes less: a bare weights file, whose architecture and class count are
+then read from its tensors. A sha256 is checked before the file is parsed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 
 from squeezenet import architecture as architectures
-from squeezenet import checkpoint, config, golden, labels, sources
+from squeezenet import checkpoint, config, golden, labels, quantization, sources
 from squeezenet.config import ArtifactConfig
 from squeezenet.errors import ConfigError, DigestMismatchError, WeightsError, WeightsNotFoundError
 from squeezenet.golden import Golden
+from squeezenet.quantization import Quantized
 
 # 100 times SqueezeNet's size; a bigger file is something else, and would only fill the memory.
 MAX_WEIGHTS_BYTES = 512 * 1024 * 1024
@@ -33,8 +34,8 @@ MAX_WEIGHTS_BYTES = 512 * 1024 * 1024
 class Artifact:
     """A checked network: every tensor present, of the right shape, float32 and finite.
 
-    ``digest`` is ``sha256:<64 hex>`` of the weights file; ``uri`` is where it came from; ``golden`` is None
-    where it came without.
+    ``digest`` is ``sha256:<64 hex>`` of the weights file; ``uri`` is where it came from; ``golden`` and
+    ``int8`` are None where it came without.
     """
 
     config: ArtifactConfig
@@ -43,6 +44,7 @@ class Artifact:
     digest: str
     uri: str = ""
     golden: Golden | None = None
+    int8: Quantized | None = None
 
     def __post_init__(self) -> None:
         architectures.check_tensors(self.state, self.config.architecture, self.config.num_classes)
@@ -77,6 +79,7 @@ def load(
         digest=f"sha256:{digest}",
         uri=source.uri,
         golden=_golden(source, written),
+        int8=_int8(source, written, state),
     )
 
 
@@ -93,9 +96,24 @@ def save(artifact: Artifact, folder: str | Path, dtype: Literal["float32", "floa
     # Of the weights as they are saved, which may be rounded.
     saved = {name: array.astype(np.float32) for name, array in state.items()}
     _write(target / sources.GOLDEN_NAME, golden.to_bytes(golden.make(artifact.config, saved)))
+    # One that is there belongs to other weights.
+    (target / sources.INT8_NAME).unlink(missing_ok=True)
+    if artifact.int8 is not None:
+        write_quantization(artifact, target)
     # One key, because safetensors writes several in any order, and equal weights must have an equal digest.
     _write(target / sources.WEIGHTS_NAME, safetensors_bytes(state, {"format": "pt"}))
     return target
+
+
+def write_quantization(artifact: Artifact, folder: Path) -> None:
+    """Adds ``int8.safetensors`` and the record of it in ``config.json`` to a folder with this artifact.
+
+    Raises ValueError for an artifact without int8 weights.
+    """
+    if artifact.int8 is None:
+        raise ValueError("the artifact has no int8 weights")
+    _write(folder / sources.INT8_NAME, quantization.to_bytes(artifact.int8))
+    _write(folder / sources.CONFIG_NAME, config.to_json(artifact.config).encode())
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -168,6 +186,21 @@ def _golden(source: sources.Source, written: ArtifactConfig) -> Golden | None:
     if source.golden is None:
         return None
     return golden.from_bytes(_read(source.golden, source.uri, golden.MAX_BYTES), written)
+
+
+def _int8(
+    source: sources.Source, written: ArtifactConfig, state: Mapping[str, NDArray[np.float32]]
+) -> Quantized | None:
+    if (source.int8 is None) != (written.quantization is None):
+        raise WeightsError(
+            f"{source.uri}: {sources.INT8_NAME} and config.json's quantization belong together, and one "
+            "of them is missing: quantize the model again."
+        )
+    if source.int8 is None:
+        return None
+    architectures.check_tensors(state, written.architecture, written.num_classes)
+    data = _read(source.int8, source.uri, quantization.MAX_BYTES)
+    return quantization.from_bytes(data, written, state)
 
 
 def _labels(source: sources.Source, given: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:

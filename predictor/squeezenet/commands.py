@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from squeezenet import artifact as artifacts
+from squeezenet import image_folder
 from squeezenet.artifact import Artifact
 from squeezenet.classify import Prediction, top_k
 from squeezenet.engines import select
@@ -23,7 +24,6 @@ from squeezenet.preprocess import DEFAULT_LIMITS, decode, to_pixels
 from squeezenet.terminal import printable, render_picture, render_predictions
 
 STDIN = "-"
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _MAX_WIDTH, _PICTURE_WIDTH = 100, 48
 
 
@@ -40,13 +40,16 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "input": asdict(config.input),
         "metrics": dict(config.metrics),
         "provenance": dict(config.provenance),
+        "quantization": asdict(config.quantization) if config.quantization else None,
     }
 
 
 def classify(options: argparse.Namespace) -> int:
     """Classifies every path; a picture that fails is reported and the others go on. 1 if any failed."""
     artifact = artifacts.load(options.model, sha256=options.sha256)
-    wish = select.Wish(options.engine, options.device, threads=options.threads, streams=1)
+    wish = select.Wish(
+        options.engine, options.device, threads=options.threads, streams=1, precision=options.precision
+    )
     engine = select.start(artifact, wish).engine
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     show = _Json(artifact) if options.json else _Text(colour, colour and not options.no_picture)
@@ -68,24 +71,18 @@ def classify(options: argparse.Namespace) -> int:
 def _expanded(paths: list[str]) -> Iterator[str]:
     for path in paths:
         if path != STDIN and Path(path).is_dir():
-            yield from (
-                str(p) for p in sorted(Path(path).iterdir()) if p.is_file() and p.suffix.lower() in _SUFFIXES
-            )
+            yield from map(str, image_folder.pictures_in(Path(path)))
         else:
             yield path
 
 
 def _read(path: str) -> bytes:
-    # One byte above the limit is enough to see that a file is too large.
-    size = DEFAULT_LIMITS.max_bytes + 1
-    try:
-        if path == STDIN:
-            return sys.stdin.buffer.read(size)
-        with Path(path).open("rb") as file:
-            return file.read(size)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else None
-        raise PictureError("PictureNotFound", f"cannot be read: {why or 'not a file name'}.") from error
+    # One byte above the limit is enough to see that a picture is too large.
+    return (
+        sys.stdin.buffer.read(DEFAULT_LIMITS.max_bytes + 1)
+        if path == STDIN
+        else image_folder.read(Path(path))
+    )
 
 
 class _Text:

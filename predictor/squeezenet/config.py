@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from squeezenet.errors import ConfigError
@@ -51,6 +51,36 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """How ``int8.safetensors`` was made, and what it costs.
+
+    ``top1_f32`` and ``top1_int8`` are shares, 0..1, of ``test_pictures``; ``top1_changed`` is how many of
+    these pictures have another best class in int8.
+    """
+
+    method: str
+    version: str
+    calibration_pictures: int
+    test_pictures: int
+    top1_f32: float
+    top1_int8: float
+    top1_changed: int
+
+    def __post_init__(self) -> None:
+        shares = (self.top1_f32, self.top1_int8)
+        counts = (self.calibration_pictures, self.test_pictures)
+        if min(counts) < 1 or not 0 <= self.top1_changed <= self.test_pictures:
+            raise ConfigError("quantization counts no pictures, or more changes than test pictures.")
+        if not all(0 <= share <= 1 for share in shares):
+            raise ConfigError("quantization.top1_f32 and top1_int8 must be shares, 0 to 1.")
+
+    @property
+    def top1_loss(self) -> float:
+        """By how much the top-1 of int8 is below that of f32; the record has six digits."""
+        return round(self.top1_f32 - self.top1_int8, 6)
+
+
+@dataclass(frozen=True)
 class ArtifactConfig:
     """A validated ``config.json``; ``provenance`` and ``metrics`` are free JSON objects."""
 
@@ -59,6 +89,7 @@ class ArtifactConfig:
     input: InputSpec = field(default_factory=InputSpec)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -76,7 +107,7 @@ class ArtifactConfig:
 
 def to_json(config: ArtifactConfig) -> str:
     """The text of ``config.json``: stable key order, trailing newline."""
-    document = {
+    document: dict[str, Any] = {
         "architecture": config.architecture,
         "num_classes": config.num_classes,
         "input": {
@@ -88,6 +119,8 @@ def to_json(config: ArtifactConfig) -> str:
         "provenance": dict(config.provenance),
         "metrics": dict(config.metrics),
     }
+    if config.quantization is not None:
+        document["quantization"] = asdict(config.quantization)
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -97,9 +130,8 @@ def from_json(text: str | bytes) -> ArtifactConfig:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"config.json is not JSON ({error}): write it again or remove it.") from error
-    top = _object(
-        document, "config.json", {"architecture", "num_classes"}, {"input", "provenance", "metrics"}
-    )
+    optional = {"input", "provenance", "metrics", "quantization"}
+    top = _object(document, "config.json", {"architecture", "num_classes"}, optional)
     architecture = top["architecture"]
     if not isinstance(architecture, str):
         raise ConfigError("config.json: architecture must be a string.")
@@ -109,7 +141,21 @@ def from_json(text: str | bytes) -> ArtifactConfig:
         input=_input_spec(top.get("input", {})),
         provenance=_free_object(top.get("provenance", {}), "provenance"),
         metrics=_free_object(top.get("metrics", {}), "metrics"),
+        quantization=_quantization(top["quantization"]) if "quantization" in top else None,
     )
+
+
+def _quantization(value: Any) -> Quantization:
+    keys = _object(value, "quantization", {entry.name for entry in fields(Quantization)}, set())
+    for name in ("method", "version"):
+        if not isinstance(keys[name], str):
+            raise ConfigError(f"config.json: quantization.{name} must be a string.")
+    for name in ("calibration_pictures", "test_pictures", "top1_changed"):
+        _integer(keys[name], f"quantization.{name}")
+    for name in ("top1_f32", "top1_int8"):
+        if isinstance(keys[name], bool) or not isinstance(keys[name], (int, float)):
+            raise ConfigError(f"config.json: quantization.{name} must be a number.")
+    return Quantization(**keys)
 
 
 def _input_spec(value: Any) -> InputSpec:

@@ -23,6 +23,8 @@ other. Values are then scaled to 0..1 and normalised by ``mean`` and ``std`` a c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -36,6 +38,7 @@ __all__ = [
     "Limits",
     "crop_box",
     "decode",
+    "fold_normalisation",
     "normalise",
     "preprocess",
     "to_pixels",
@@ -72,6 +75,23 @@ def normalisation(spec: InputSpec) -> tuple[NDArray[np.float64], NDArray[np.floa
     """(scale, shift) of each channel: normalised = value * scale + shift, for values of 0..255."""
     mean, std = np.asarray(spec.mean), np.asarray(spec.std)
     return 1.0 / (255.0 * std), -mean / std
+
+
+def fold_normalisation(
+    state: Mapping[str, NDArray[np.float32]], spec: InputSpec
+) -> dict[str, NDArray[np.float32]]:
+    """The tensors, with a first convolution that takes pixels of 0..255 (computed in float64).
+
+    It has no padding in either architecture, so its bias can hold the whole shift.
+    """
+    scale, shift = normalisation(spec)
+    weight = state["features.0.weight"].astype(np.float64)
+    bias = state["features.0.bias"] + np.einsum("ocyx,c->o", weight, shift)
+    return {
+        **state,
+        "features.0.weight": (weight * scale[None, :, None, None]).astype(np.float32),
+        "features.0.bias": bias.astype(np.float32),
+    }
 
 
 def normalise(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:

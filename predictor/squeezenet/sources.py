@@ -19,6 +19,7 @@ WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 LABELS_NAME = "labels.txt"
 GOLDEN_NAME = "golden.safetensors"
+INT8_NAME = "int8.safetensors"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 TORCHVISION_URL = "https://download.pytorch.org/models/"
 TORCHVISION_FILES = {
@@ -31,13 +32,18 @@ _NAMED = 6
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one artifact; all but the weights are None where the artifact has none."""
+    """Files of one artifact; all but the weights are None where the artifact has none.
+
+    ``folder`` is None for a bare file. ``architecture`` is that of torchvision's own files.
+    """
 
     uri: str
     weights: Path
     config: Path | None = None
     labels: Path | None = None
     golden: Path | None = None
+    int8: Path | None = None
+    folder: Path | None = None
     architecture: str | None = None
 
 
@@ -91,6 +97,8 @@ def _folder(uri: str, folder: Path) -> Source:
         _optional(entries, CONFIG_NAME),
         _optional(entries, LABELS_NAME),
         _optional(entries, GOLDEN_NAME),
+        _optional(entries, INT8_NAME),
+        folder,
     )
 
 
@@ -99,7 +107,7 @@ def _choose(uri: str, entries: list[Path]) -> Path:
     candidates = [
         path
         for path in entries
-        if path.suffix.lower() in SUFFIXES and path.is_file() and path.name != GOLDEN_NAME
+        if path.suffix.lower() in SUFFIXES and path.is_file() and path.name not in (GOLDEN_NAME, INT8_NAME)
     ]
     for path in candidates:
         if path.name == WEIGHTS_NAME:

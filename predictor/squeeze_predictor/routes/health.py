@@ -43,10 +43,16 @@ class Pages:
         return json_response({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        """503 before the model is loaded and from SIGTERM on; names the engine that answers."""
+        """503 before the model is loaded and from SIGTERM on; names the engine and precision that answer."""
         network = self._require_ready()
+        engine = network.engine
         return json_response(
-            {"ready": True, "engine": network.engine.name, "passed_over": list(network.passed_over)}
+            {
+                "ready": True,
+                "engine": engine.name,
+                "precision": engine.precision,
+                "passed_over": list(network.passed_over),
+            }
         )
 
     async def server_metadata(self, _: Request) -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 from squeezenet import artifact as artifacts
 from squeezenet.artifact import Artifact
 from squeezenet.digits import evaluation
-from squeezenet.digits.data import LABELS, Subset, load, render, to_png
+from squeezenet.digits.data import LABELS, Subset, load, render, split_seed, to_png
 from squeezenet.digits.training import Recipe, Report, train
 from squeezenet.engines.torch_engine import TorchEngine
 from squeezenet.errors import ConfigError
@@ -43,7 +43,7 @@ def evaluate(model: str, sha256: str | None = None) -> dict[str, Any]:
     artifact = artifacts.load(model, sha256=sha256)
     if artifact.labels != LABELS:
         raise ConfigError(f"{model} does not classify digits: its labels are not 0 to 9.")
-    seed = _seed(artifact)
+    seed = split_seed(artifact.config)
     test = load(seed).test
     found = evaluation.classify_all(artifact, TorchEngine(artifact), test.pictures())
     table = evaluation.confusion(found, test.classes, len(LABELS))
@@ -66,14 +66,6 @@ def summary(result: dict[str, Any]) -> str:
         wrong = [f"{count} as {found}" for found, count in enumerate(row) if count and found != true]
         lines.append(f"{true}: {row[true]} of {sum(row)} right{': ' + ', '.join(wrong) if wrong else ''}")
     return "\n".join(lines)
-
-
-def _seed(artifact: Artifact) -> int:
-    recipe = artifact.config.provenance.get("recipe")
-    seed = recipe.get("seed") if isinstance(recipe, dict) else None
-    if not isinstance(seed, int):
-        raise ConfigError("config.json has no provenance.recipe.seed, so its test split is unknown.")
-    return seed
 
 
 def _metrics(artifact: Artifact, test: Subset) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from squeezenet.config import ArtifactConfig
 from squeezenet.errors import ConfigError
 
 LABELS = tuple("0123456789")
@@ -64,6 +65,15 @@ def load(seed: int) -> Digits:
         Subset(data.images[part], data.target[part].astype(np.int64)) for part in (train, validation, test)
     )
     return Digits(*subsets)
+
+
+def split_seed(config: ArtifactConfig) -> int:
+    """The seed of the split that a network was trained with. Raises ConfigError where it does not say."""
+    recipe = config.provenance.get("recipe")
+    seed = recipe.get("seed") if isinstance(recipe, dict) else None
+    if not isinstance(seed, int):
+        raise ConfigError("config.json has no provenance.recipe.seed, so its test split is unknown.")
+    return seed
 
 
 def render(cells: NDArray[np.float64], *, light_on_dark: bool = False) -> Image.Image:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Device = Literal["cpu", "cuda"]
+Precision = Literal["f32", "bf16", "int8"]
 
 
 @runtime_checkable
@@ -25,6 +26,10 @@ class Engine(Protocol):
     @property
     def device(self) -> str:
         """``cpu`` or ``cuda``: where it really runs."""
+
+    @property
+    def precision(self) -> Precision:
+        """In which numbers the convolutions are computed."""
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:

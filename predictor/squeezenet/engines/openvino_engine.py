@@ -1,8 +1,9 @@
 """SqueezeNet on OpenVINO: the engine for CPUs, several times as fast as PyTorch's eager mode.
 
 The network is built operation by operation from the artifact's tensors, so neither PyTorch nor a model
-file is needed. The normalisation of the input is folded into the first convolution, which has no padding
-in either architecture: the network takes pixels as they are.
+file is needed. The normalisation of the input is folded into the first convolution: the network takes pixels
+as they are. In int8 the graph holds the artifact's 8-bit weights and the rounding between the convolutions,
+from which OpenVINO makes integer kernels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 
 from squeezenet.architecture import fire_channels
 from squeezenet.artifact import Artifact
-from squeezenet.preprocess import normalisation
+from squeezenet.engines.base import Precision
+from squeezenet.engines.numpy_reference import STEPS
+from squeezenet.preprocess import fold_normalisation, normalisation
+from squeezenet.quantization import Quantized
 
 if TYPE_CHECKING:
     import openvino
@@ -30,29 +34,36 @@ _CONVERTER = "openvino.tools.ovc"
 
 
 class OpenVINOEngine:
-    """SqueezeNet compiled for this CPU, float32.
+    """SqueezeNet compiled for this CPU. ``int8`` needs an artifact with int8 weights.
 
     ``threads`` are the CPU threads in all, ``streams`` the pictures computed at a time, each by an equal
     share of the threads: 1 for the shortest time of one picture, ``threads`` for the most pictures a second.
     A batch is computed picture by picture, which is no slower than whole, and needs the memory of one.
     """
 
-    def __init__(self, artifact: Artifact, threads: int = 1, streams: int | None = None) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        threads: int = 1,
+        streams: int | None = None,
+        precision: Precision = "f32",
+    ) -> None:
         openvino = import_openvino()
         streams = max(1, min(streams or threads, threads))
         compiled = openvino.Core().compile_model(
-            build_model(artifact),
+            build_model(artifact, precision),
             "CPU",
             {
                 "INFERENCE_NUM_THREADS": max(1, threads),
                 "NUM_STREAMS": streams,
                 # bfloat16 would be chosen by itself where the CPU has it.
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
                 # A container's CPUs are a share of time, not a set of cores.
                 "ENABLE_CPU_PINNING": False,
             },
         )
         self._input = artifact.config.input
+        self._precision: Precision = precision
         self._classes = artifact.config.num_classes
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams):
@@ -65,6 +76,10 @@ class OpenVINOEngine:
     @property
     def device(self) -> str:
         return "cpu"
+
+    @property
+    def precision(self) -> Precision:
+        return self._precision
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -100,24 +115,39 @@ class OpenVINOEngine:
 
 def import_openvino() -> Any:
     """The module, imported without its converter. Raises ImportError where it is not installed."""
-    known = _CONVERTER in sys.modules
-    if not known:
-        sys.modules[_CONVERTER] = None  # type: ignore[assignment]
-    try:
+    with without_module(_CONVERTER):
         import openvino
-    finally:
-        if not known:
-            del sys.modules[_CONVERTER]
     return openvino
 
 
-def build_model(artifact: Artifact) -> openvino.Model:
-    """The network as an OpenVINO graph: float32 [1, crop, crop, 3] of 0..255 to logits [1, classes]."""
+@contextmanager
+def without_module(name: str) -> Iterator[None]:
+    """Meanwhile importing that module fails, unless it is there already."""
+    known = name in sys.modules
+    if not known:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not known:
+            del sys.modules[name]
+
+
+def has_bf16() -> bool:
+    """Whether this CPU computes bfloat16 itself. Raises ImportError where OpenVINO is not installed."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def build_model(artifact: Artifact, precision: Precision = "f32") -> openvino.Model:
+    """The network as an OpenVINO graph: float32 [1, crop, crop, 3] of 0..255 to logits [1, classes].
+
+    Each convolution's node has torchvision's name. Raises ValueError for int8 without int8 weights.
+    """
     openvino = import_openvino()
     crop, architecture = artifact.config.input.crop, artifact.config.architecture
-    graph = _Graph(openvino.opset14, fold_normalisation(artifact))
+    graph = _graph(openvino.opset14, artifact, precision)
     pixels = graph.ops.parameter([1, crop, crop, 3], np.float32, name="pixels")
-    maps = graph.ops.transpose(pixels, np.array([0, 3, 1, 2]))
+    maps = graph.ops.transpose(graph.pixels(pixels), np.array([0, 3, 1, 2]))
     maps = graph.convolution(maps, "features.0", stride=2)
     fires = fire_channels(architecture)
     # The positions in `features` that hold no fire module hold a pooling.
@@ -128,17 +158,12 @@ def build_model(artifact: Artifact) -> openvino.Model:
     return openvino.Model([logits], [pixels], architecture)
 
 
-def fold_normalisation(artifact: Artifact) -> Mapping[str, Array]:
-    """The artifact's tensors, with a first convolution that takes pixels of 0..255 (computed in float64)."""
-    scale, shift = normalisation(artifact.config.input)
-    weight = artifact.state["features.0.weight"].astype(np.float64)
-    bias = artifact.state["features.0.bias"] + np.einsum("ocyx,c->o", weight, shift)
-    folded = weight * scale[None, :, None, None]
-    return {
-        **artifact.state,
-        "features.0.weight": folded.astype(np.float32),
-        "features.0.bias": bias.astype(np.float32),
-    }
+def _graph(ops: Any, artifact: Artifact, precision: Precision) -> _Graph:
+    if precision != "int8":
+        return _Graph(ops, fold_normalisation(artifact.state, artifact.config.input))
+    if artifact.int8 is None:
+        raise ValueError("the artifact has no int8 weights")
+    return _QuantizedGraph(ops, artifact.int8)
 
 
 class _Graph:
@@ -152,10 +177,22 @@ class _Graph:
         """A convolution with its bias and ReLU; every one of SqueezeNet's has a ReLU behind it."""
         pads = [padding, padding]
         product = self.ops.convolution(
-            maps, self._state[f"{name}.weight"], [stride, stride], pads, pads, [1, 1]
+            maps, self.weight(name), [stride, stride], pads, pads, [1, 1], name=name
         )
         bias = self._state[f"{name}.bias"].reshape(1, -1, 1, 1)
-        return self.ops.relu(self.ops.add(product, bias))
+        return self.activation(self.ops.relu(self.ops.add(product, bias)), name)
+
+    def pixels(self, pixels: Any) -> Any:
+        """The network's input."""
+        return pixels
+
+    def weight(self, name: str) -> Any:
+        """A convolution's weights."""
+        return self._state[f"{name}.weight"]
+
+    def activation(self, maps: Any, name: str) -> Any:  # noqa: ARG002  # int8 rounds by the name
+        """What a convolution gives on, behind its ReLU."""
+        return maps
 
     def fire(self, maps: Any, name: str) -> Any:
         squeezed = self.convolution(maps, f"{name}.squeeze")
@@ -168,3 +205,27 @@ class _Graph:
         height, width = list(maps.get_output_shape(0))[2:]
         beyond = [(height - 3) % 2, (width - 3) % 2]
         return self.ops.max_pool(maps, [2, 2], [1, 1], [0, 0], beyond, [3, 3]).output(0)
+
+
+class _QuantizedGraph(_Graph):
+    """The same network on int8 weights and 8-bit values between the convolutions."""
+
+    def __init__(self, ops: Any, int8: Quantized) -> None:
+        super().__init__(ops, {f"{name}.bias": layer.bias for name, layer in int8.convolutions.items()})
+        self._layers = int8.convolutions
+
+    def pixels(self, pixels: Any) -> Any:
+        return self._rounded(pixels, np.float32(255))
+
+    def weight(self, name: str) -> Any:
+        layer = self._layers[name]
+        integers = self.ops.convert(self.ops.constant(layer.weight), "f32")
+        return self.ops.multiply(integers, layer.scale.reshape(-1, 1, 1, 1))
+
+    def activation(self, maps: Any, name: str) -> Any:
+        limit = self._layers[name].limit
+        return maps if limit is None else self._rounded(maps, np.float32(limit))
+
+    def _rounded(self, maps: Any, limit: np.float32) -> Any:
+        zero = np.float32(0)
+        return self.ops.fake_quantize(maps, zero, limit, zero, limit, STEPS + 1)

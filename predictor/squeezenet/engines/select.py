@@ -1,4 +1,4 @@
-"""Chooses the engine by the hardware, and lets it answer only after it has proved itself."""
+"""Chooses engine and precision by the hardware, and lets none answer that has not proved itself."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ import importlib.util
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from squeezenet import golden
+from squeezenet import golden, quantization
 from squeezenet.artifact import Artifact
-from squeezenet.engines.base import Device, Engine
+from squeezenet.engines.base import Device, Engine, Precision
 from squeezenet.errors import ConfigError, DeviceError, EngineError
+from squeezenet.golden import Golden
 
 Name = Literal["auto", "openvino", "torch"]
 NAMES: tuple[Name, ...] = ("auto", "openvino", "torch")
+PRECISIONS: tuple[Literal["auto"] | Precision, ...] = ("auto", "f32", "bf16", "int8")
 _GPU_FILES = ("dev/nvidiactl", "dev/nvidia0", "dev/dxg")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for. ``device`` auto: a GPU if there is one. ``streams``: see OpenVINOEngine."""
+    """What was asked for. ``device`` auto: a GPU if there is one. ``streams``: see OpenVINOEngine.
+
+    ``precision`` auto: bf16 on a CPU that computes it itself, else f32. int8 changes probabilities, so it is
+    never chosen unasked.
+    """
 
     engine: Name = "auto"
     device: Literal["auto"] | Device = "auto"
     cpu_fallback: bool = False
     threads: int = 1
     streams: int | None = None
+    precision: Literal["auto"] | Precision = "auto"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """An engine that has reproduced the golden logits, and why any better one was passed over."""
+    """An engine that has reproduced the golden logits, and why anything asked for was passed over."""
 
     engine: Engine
     difference: float
@@ -55,7 +63,7 @@ def start(artifact: Artifact, wish: Wish) -> Chosen:
     for make in _candidates(artifact, wish):
         try:
             engine = make()
-            return Chosen(engine, golden.prove(engine, proof), tuple(passed_over))
+            return Chosen(engine, golden.prove(engine, _proof(engine, artifact, proof)), tuple(passed_over))
         except (EngineError, ImportError) as error:
             passed_over.append(str(error))
         except DeviceError as error:
@@ -66,20 +74,33 @@ def start(artifact: Artifact, wish: Wish) -> Chosen:
     raise EngineError("no engine computes this network: " + "; ".join(passed_over))
 
 
+def _proof(engine: Engine, artifact: Artifact, proof: Golden) -> Golden:
+    """int8 is held to logits of its own: how far these may be from f32 is what its test split says."""
+    return artifact.int8.golden if engine.precision == "int8" and artifact.int8 else proof
+
+
 def gpu_files(root: Path = Path("/")) -> bool:
     """Whether a driver shows an NVIDIA device here; asking PyTorch would mean to import it."""
     return any((root / name).exists() for name in _GPU_FILES)
 
 
 def _candidates(artifact: Artifact, wish: Wish) -> Iterator[Callable[[], Engine]]:
+    asked = _precisions(wish)
     if wish.device != "cpu" and wish.engine != "openvino" and (wish.device == "cuda" or gpu_files()):
-        yield lambda: _torch(artifact, "cuda", wish)
+        yield from (partial(_torch, artifact, "cuda", wish, precision) for precision in asked)
     if wish.device == "cuda" and not wish.cpu_fallback:
         return
     if wish.engine != "torch":
-        yield lambda: _openvino(artifact, wish)
+        faster = wish.precision == "auto" and installed("openvino") and _has_bf16()
+        precisions: tuple[Precision, ...] = ("bf16", "f32") if faster else asked
+        yield from (partial(_openvino, artifact, wish, precision) for precision in precisions)
     if wish.engine == "torch" or (wish.engine == "auto" and installed("torch")):
-        yield lambda: _torch(artifact, "cpu", wish)
+        yield from (partial(_torch, artifact, "cpu", wish, precision) for precision in asked)
+
+
+def _precisions(wish: Wish) -> tuple[Precision, ...]:
+    """What was asked for, then f32."""
+    return ("f32",) if wish.precision == "auto" or wish.precision == "f32" else (wish.precision, "f32")
 
 
 def installed(module: str) -> bool:
@@ -87,17 +108,27 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _openvino(artifact: Artifact, wish: Wish) -> Engine:
+def _has_bf16() -> bool:
+    from squeezenet.engines.openvino_engine import has_bf16
+
+    return has_bf16()
+
+
+def _openvino(artifact: Artifact, wish: Wish, precision: Precision) -> Engine:
     from squeezenet.engines.openvino_engine import OpenVINOEngine
 
+    if precision == "bf16" and not _has_bf16():
+        raise EngineError("bf16 is not used: this CPU does not compute it itself")
+    if precision == "int8" and (why := quantization.refusal(artifact.config.quantization)):
+        raise EngineError(f"int8 is not used: {why}")
     try:
-        return OpenVINOEngine(artifact, wish.threads, wish.streams)
+        return OpenVINOEngine(artifact, wish.threads, wish.streams, precision)
     except RuntimeError as error:
         # OpenVINO has no error class of its own.
-        raise EngineError(f"openvino cannot compile the network: {error}") from error
+        raise EngineError(f"openvino cannot compile the network in {precision}: {error}") from error
 
 
-def _torch(artifact: Artifact, device: Device, wish: Wish) -> Engine:
+def _torch(artifact: Artifact, device: Device, wish: Wish, precision: Precision) -> Engine:
     if device == "cuda" and not gpu_files():
         raise DeviceError(
             "no CUDA device is visible here: give the pod a GPU (spec.accelerator.gpus: 1), or use the CPU."
@@ -107,4 +138,4 @@ def _torch(artifact: Artifact, device: Device, wish: Wish) -> Engine:
         raise error(f"torch is not installed: take the predictor image that is built with TORCH={device}.")
     from squeezenet.engines.torch_engine import TorchEngine
 
-    return TorchEngine(artifact, device, wish.threads)
+    return TorchEngine(artifact, device, wish.threads, precision)

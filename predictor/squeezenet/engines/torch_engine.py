@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezenet.artifact import Artifact
-from squeezenet.engines.base import Device
-from squeezenet.errors import DeviceError
+from squeezenet.engines.base import Device, Precision
+from squeezenet.errors import DeviceError, EngineError
 from squeezenet.preprocess import normalise
 
 if TYPE_CHECKING:
@@ -32,14 +32,23 @@ def build_network(artifact: Artifact) -> torch.nn.Module:
 
 
 class TorchEngine:
-    """SqueezeNet in PyTorch, float32 throughout (TF32 switched off), channels last.
+    """SqueezeNet in PyTorch, channels last: float32 (TF32 switched off), or bfloat16 on a GPU.
 
     ``threads`` sets PyTorch's CPU threads, which is a setting of the whole process; None leaves it alone.
-    Raises DeviceError where ``cuda`` is asked for and there is none.
+    Raises DeviceError where ``cuda`` is asked for and there is none, EngineError for another precision.
     """
 
-    def __init__(self, artifact: Artifact, device: Device = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        device: Device = "cpu",
+        threads: int | None = None,
+        precision: Precision = "f32",
+    ) -> None:
         import torch
+
+        if precision != "f32" and (device, precision) != ("cuda", "bf16"):
+            raise EngineError(f"{precision} is not used: torch computes f32, and bf16 on a GPU")
 
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
@@ -56,7 +65,9 @@ class TorchEngine:
         self._input = artifact.config.input
         # One pass at a time, with all threads: two at once would fight for the same cores.
         self._busy = threading.Lock()
-        network = build_network(artifact).to(device)
+        self._precision: Precision = precision
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        network = build_network(artifact).to(device, self._dtype)
         # Measured 1.5 times as fast as the default layout on a CPU core.
         self._network = network.to(memory_format=torch.channels_last)
 
@@ -67,6 +78,10 @@ class TorchEngine:
     @property
     def device(self) -> str:
         return self._device
+
+    @property
+    def precision(self) -> Precision:
+        return self._precision
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -86,7 +101,9 @@ class TorchEngine:
     def _infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         torch = self._torch
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
+            tensor = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(
+                self._device, self._dtype
+            )
             logits = self._network(tensor.contiguous(memory_format=torch.channels_last))
-            result: NDArray[np.float32] = logits.cpu().numpy()
+            result: NDArray[np.float32] = logits.float().cpu().numpy()
         return result

@@ -58,6 +58,7 @@ REFUSED = [
     ),
     ("unknown architecture", {"architecture": "resnet18"}, "squeezenet1_0"),
     ("unknown profile", {"profile": "fast"}, '"latency", "throughput", "cost"'),
+    ("unknown precision", {"precision": "fp16"}, '"auto", "f32", "bf16", "int8"'),
     ("scale to zero", {"scaling": {"minReplicas": 0}}, "must be at least 1: nothing would wake"),
     ("no replicas", {"scaling": {"maxReplicas": 0}}, "maxReplicas must be at least 1"),
     ("min above max", {"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "lower the one or raise the other"),
@@ -134,6 +135,7 @@ def test_the_smallest_model_gets_its_defaults(control_plane: ControlPlane) -> No
     assert stored["spec"] == {
         "weights": {"uri": "builtin://digits"},
         "profile": "latency",
+        "precision": "auto",
         "accelerator": {"gpus": 0, "resourceName": "nvidia.com/gpu"},
         "scaling": {"minReplicas": 1, "metric": "cpu"},
     }

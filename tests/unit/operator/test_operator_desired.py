@@ -154,6 +154,16 @@ def test_digest_architecture_and_image_are_passed_on() -> None:
     assert made["image"] == "mine:2"
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_a_precision_that_was_chosen_is_passed_on(precision: str) -> None:
+    assert f"--precision={precision}" in container(precision=precision)["args"]
+
+
+def test_the_default_precision_rolls_no_model_at_an_upgrade() -> None:
+    assert container(precision="auto") == container()
+    assert "precision" not in str(container())
+
+
 def test_a_fixed_number_of_replicas_has_no_autoscaler() -> None:
     made = service(scaling={"metric": "none", "minReplicas": 3})
     assert made["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "none"

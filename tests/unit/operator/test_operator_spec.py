@@ -119,6 +119,8 @@ def test_who_fetches_the_weights(scheme: str, remote: bool) -> None:
         ({"weights": {}}, "does not have the shape"),
         ({"weights": "builtin://digits"}, "does not have the shape"),
         (DIGITS | {"profile": "fast"}, "use one of latency, throughput, cost"),
+        (DIGITS | {"precision": "fp16"}, "use one of auto, f32, bf16, int8"),
+        (DIGITS | {"precision": None}, "use one of auto, f32, bf16, int8"),
         (DIGITS | {"scaling": {"minReplicas": 0}}, "1 <= minReplicas"),
         (DIGITS | {"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "not 3 and 2"),
         (DIGITS | {"scaling": {"target": "many"}}, "does not have the shape"),

@@ -27,6 +27,7 @@ class StubEngine:
 
     name = "stub"
     device = "cpu"
+    precision = "f32"
     batch_sizes = (1, 4, 16)
 
     def __init__(self) -> None:

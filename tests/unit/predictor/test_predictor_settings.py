@@ -19,6 +19,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         8080,
         5,
     )
+    assert (settings.engine, settings.precision) == ("auto", "auto")
     assert (settings.max_bytes, settings.max_pixels, settings.max_batch) == (20 * MIB, 50_000_000, 64)
     assert (settings.threads, settings.cpu_fallback, settings.access_log) == (0, False, 0.0)
 
@@ -57,6 +58,7 @@ def test_switch_needs_no_value_as_a_flag() -> None:
         (["--port", "65536"], "--port must be at least 0 and at most 65535"),
         (["--max-batch", "0"], "--max-batch must be at least 1"),
         (["--queue-timeout", "nan"], "--queue-timeout must be at least"),
+        (["--precision", "fp16"], "--precision must be one of auto, f32, bf16, int8"),
         (["--device", "tpu"], "--device must be one of auto, cpu, cuda"),
         (["--architecture", "resnet50"], "--architecture must be one of"),
         (["--cpu-fallback", "perhaps"], "--cpu-fallback must be true or false"),
