@@ -91,13 +91,12 @@ class _Uvicorn(uvicorn.Server):
         """
         for listener in sockets or []:
             await self._accept_pending(listener)
-            listener.close()
         for server in self.servers:
             server.close()
         end = asyncio.get_running_loop().time() + SETTLE_SECONDS
         while self._silent_clients() and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.02)
-        await super().shutdown()
+        await super().shutdown(sockets)
 
     def _silent_clients(self) -> bool:
         """Whether a connection has not brought a request yet."""

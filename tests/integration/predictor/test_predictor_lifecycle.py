@@ -89,7 +89,10 @@ def idle_connections(predictor: Predictor, count: int) -> list[socket.socket]:
     connections = [socket.create_connection(("127.0.0.1", predictor.port), 60) for _ in range(count)]
     for connection in connections[::2]:
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(65536).endswith(b'{"live":true}')
+        received = b""
+        while not received.endswith(b'{"live":true}'):
+            received += (chunk := connection.recv(65536))
+            assert chunk, received
     return connections
 
 

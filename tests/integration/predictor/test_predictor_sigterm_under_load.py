@@ -23,6 +23,8 @@ PICTURE = (inputs.DIGITS / "samples" / "7.png").read_bytes()
 # More of them find rarer races: 50 in a run by hand.
 ROUNDS = int(os.environ.get("SQUEEZESERVE_SIGTERM_ROUNDS", "2"))
 DRAIN_SECONDS = 2.0
+# How late a Service hears that a replica is not ready any more; the drain is there for that.
+LAG_SECONDS = 0.4
 CLIENTS = 8
 
 
@@ -36,7 +38,7 @@ class Traffic:
 
 
 async def http_client(port: int, traffic: Traffic) -> None:
-    """Sends on one connection until the server closes it, then on a new one, until nobody listens."""
+    """Sends on one connection until the server closes it, then on a new one, until none can be had."""
     head = f"POST /v1/models/digits:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(PICTURE)}\r\n\r\n"
     while True:
         try:
@@ -105,23 +107,24 @@ async def kubernetes_service(target: int) -> AsyncIterator[asyncio.Server]:
 async def storm(predictor: Predictor, grpc_port: int) -> Traffic:
     """SIGTERM once every client has had answers; returns when all clients have ended.
 
-    HTTP clients come back to the server until nobody listens. gRPC clients come through a Service, which
-    gives them no other connection once the server is not ready.
+    They come through Services, which give them no new connection some time after the server is not ready.
     """
     traffic = Traffic()
     async with (
         asyncio.timeout(120),
-        kubernetes_service(grpc_port) as through,
+        kubernetes_service(predictor.port) as http,
+        kubernetes_service(grpc_port) as rpc,
         asyncio.TaskGroup() as clients,
     ):
-        port = through.sockets[0].getsockname()[1]
         for _ in range(CLIENTS):
-            clients.create_task(http_client(predictor.port, traffic))
-            clients.create_task(grpc_client(port, traffic))
+            clients.create_task(http_client(http.sockets[0].getsockname()[1], traffic))
+            clients.create_task(grpc_client(rpc.sockets[0].getsockname()[1], traffic))
         while traffic.answered < 5 * CLIENTS:
             await asyncio.sleep(0.01)
         predictor.process.send_signal(signal.SIGTERM)
-        through.close()
+        await asyncio.sleep(LAG_SECONDS)
+        http.close()
+        rpc.close()
     return traffic
 
 

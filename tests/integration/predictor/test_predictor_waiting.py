@@ -126,12 +126,13 @@ async def test_a_deadline_of_grpc_is_kept_while_the_worker_is_busy(
     pictures, abandoned = (
         metric(client, f"squeeze_{name}_total") for name in ("pictures", "requests_abandoned")
     )
-    async with busy(server, 3) as occupied, grpc.aio.insecure_channel(server.address) as channel:
+    async with busy(server, 6) as occupied, grpc.aio.insecure_channel(server.address) as channel:
+        await channel.channel_ready()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await service.GRPCInferenceServiceStub(channel).ModelInfer(message(), timeout=0.05)
+            await service.GRPCInferenceServiceStub(channel).ModelInfer(message(), timeout=0.5)
         occupied.check()
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert metric(client, "squeeze_pictures_total") - pictures == 3
+    assert metric(client, "squeeze_pictures_total") - pictures == 6
     assert metric(client, "squeeze_requests_abandoned_total") - abandoned == 1
 
 
