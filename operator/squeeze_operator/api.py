@@ -1,4 +1,4 @@
-"""A thin asynchronous client of the Kubernetes API: get, list, server-side apply and Events.
+"""A thin asynchronous client of the Kubernetes API: get, list, server-side apply, delete and Events.
 
 Configuration (kubeconfig or ServiceAccount, with its rotating token) comes from the official `kubernetes`
 client. The requests themselves go through httpx: the dynamic client is synchronous, so each of the four
@@ -95,6 +95,14 @@ class Api:
             return False
         return True
 
+    async def discovers(self, resource: Resource) -> bool:
+        """Whether discovery lists this kind, which needs no right to read it. Raises ApiError."""
+        try:
+            found = await self._read(f"/apis/{resource.api_version}")
+        except KindMissing:
+            return False
+        return any(kind["name"] == resource.plural for kind in (found or {}).get("resources") or [])
+
     async def apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
         """Server-side apply under our field manager; without force a foreign field's value is a 409."""
         meta = body["metadata"]
@@ -105,6 +113,16 @@ class Api:
         meta = body["metadata"]
         path = _path(resource, meta["namespace"], meta["name"]) + "/status"
         return await self._write_applied(path, body, force=True)
+
+    async def delete(self, resource: Resource, live: Mapping[str, Any]) -> None:
+        """Deletes this very object; one that has gone or been replaced is as good. Raises ApiError."""
+        meta = live["metadata"]
+        options = {"preconditions": {"uid": meta["uid"]}}
+        try:
+            await self._send("DELETE", _path(resource, meta["namespace"], meta["name"]), json=options)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
 
     async def create_event(self, body: Mapping[str, Any]) -> Json:
         """Creates a core/v1 Event."""

@@ -20,7 +20,12 @@ Json = dict[str, Any]
 
 
 async def apply_objects(api: Api, snapshot: Snapshot, decision: Decision) -> None:
-    """Writes the children that differ. Raises ApiError."""
+    """Deletes what is no longer wanted, then writes the children that differ. Raises ApiError."""
+    for unwanted in decision.unwanted:
+        resource = names.CHILDREN[unwanted["kind"]]
+        await api.delete(resource, unwanted)
+        metrics.WRITES.labels(resource.kind).inc()
+        log.info("deleted %s %s", resource.kind, unwanted["metadata"]["name"])
     for wanted in decision.objects:
         live = snapshot.children.get(wanted["kind"])
         if live is not None and not differs(wanted, live):

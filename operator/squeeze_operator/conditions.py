@@ -1,4 +1,4 @@
-"""The five conditions of a SqueezeModel, by the rules of kstatus.
+"""The six conditions of a SqueezeModel, by the rules of kstatus.
 
 Ready is the one to wait for. Reconciling and Stalled are abnormal when True, and never True together.
 Source: sigs.k8s.io/cli-utils, pkg/kstatus.
@@ -6,6 +6,7 @@ Source: sigs.k8s.io/cli-utils, pkg/kstatus.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from squeeze_operator.reasons import Reason
@@ -45,6 +46,14 @@ def find(status: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:
 def is_true(status: Mapping[str, Any] | None, kind: str) -> bool:
     """Whether a status has that condition with status True."""
     return find(status, kind).get("status") == "True"
+
+
+def age(condition: Mapping[str, Any], now: float) -> float:
+    """For how many seconds a condition has had its status at the Unix time `now`; infinite if unknown."""
+    try:
+        return now - datetime.fromisoformat(str(condition.get("lastTransitionTime"))).timestamp()
+    except ValueError:
+        return float("inf")
 
 
 def with_times(new: Sequence[Json], status: Mapping[str, Any] | None, now: str) -> list[Json]:

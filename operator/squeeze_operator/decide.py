@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 
 from squeeze_operator import desired
 from squeeze_operator.conditions import Condition, find, is_true
+from squeeze_operator.effective import effective
 from squeeze_operator.hostnames import too_long
 from squeeze_operator.podfaults import Fault, clean
 from squeeze_operator.reasons import Reason
+from squeeze_operator.replacement import Replacement, replacement
 from squeeze_operator.rollout import Rollout, observe
+from squeeze_operator.scaling import PENDING, WARNINGS, autoscalers, scaling_condition
 from squeeze_operator.snapshot import Snapshot
-from squeeze_operator.spec import ModelSpec, SpecError, parse_spec
+from squeeze_operator.spec import KEDA_METRICS, ModelSpec, SpecError, parse_spec
 
 Json = dict[str, Any]
 
@@ -31,9 +34,11 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Decision:
-    """The objects to apply, the status (without times; None: leave it) and what to announce with it."""
+    """The objects to delete and to apply, the status (without times; None: leave it) and what to announce."""
 
     objects: tuple[Json, ...] = ()
+    unwanted: tuple[Mapping[str, Any], ...] = ()
+    """Live objects to delete before anything is applied."""
     status: Json | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: bool = False
@@ -66,14 +71,20 @@ def decide(snapshot: Snapshot) -> Decision:
     spec, blocker = _servable(snapshot)
     pod = desired.pod_spec(metadata["name"], spec, snapshot.options) if spec else None
     rollout = observe(snapshot, spec, pod)
-    verdict = _verdict(snapshot, spec, blocker, rollout)
-    status = _status(snapshot, rollout, verdict)
-    objects = _objects(snapshot, spec) if spec and not blocker else ()
+    swap = replacement(snapshot, spec, pod, rollout) if spec and pod else Replacement()
+    verdict = _verdict(snapshot, spec, blocker, rollout, swap)
+    in_force = None if blocker else spec
+    scaling = scaling_condition(snapshot, in_force, rollout)
+    objects, unwanted = _objects(snapshot, in_force, swap) if in_force else ((), ())
     return Decision(
         objects,
-        status,
-        _announcements(snapshot.model.get("status"), verdict),
-        look_again=not verdict.ready or verdict.retrying is not None or snapshot.served is None,
+        unwanted,
+        _status(snapshot, rollout, [*_conditions(rollout, verdict), scaling], in_force),
+        _announcements(snapshot.model.get("status"), verdict, scaling),
+        look_again=not verdict.ready
+        or verdict.retrying is not None
+        or snapshot.served is None
+        or scaling.reason in PENDING,
     )
 
 
@@ -97,27 +108,58 @@ def _servable(snapshot: Snapshot) -> tuple[ModelSpec | None, Fault | None]:
             f"An InferenceService named {snapshot.key.name} exists and does not belong to this SqueezeModel: "
             "rename this model, or delete that InferenceService",
         )
-    return spec, None
+    return spec, _unmeasurable(snapshot, spec)
 
 
-def _objects(snapshot: Snapshot, spec: ModelSpec) -> tuple[Json, ...]:
-    """The wanted children, without those whose name somebody else holds."""
+def _unmeasurable(snapshot: Snapshot, spec: ModelSpec) -> Fault | None:
+    metric = spec.scaling.metric
+    if metric not in KEDA_METRICS:
+        return None
+    if snapshot.keda_installed:
+        return Fault(
+            Reason.METRIC_UNSUPPORTED,
+            f"KEDA is installed, but this version of the operator does not scale by {metric} yet: set "
+            "spec.scaling.metric to cpu or none",
+        )
+    return Fault(
+        Reason.KEDA_MISSING,
+        f"Scaling by {metric} needs KEDA and Prometheus, and this cluster has no ScaledObject API: install "
+        "them, or set spec.scaling.metric to cpu or none. The number of replicas stays as it is",
+    )
+
+
+def _objects(
+    snapshot: Snapshot, spec: ModelSpec, swap: Replacement
+) -> tuple[tuple[Json, ...], tuple[Mapping[str, Any], ...]]:
+    """The wanted children, without those whose name somebody else holds, and the unwanted ones."""
     metadata = snapshot.model["metadata"]
+    strategy = desired.IN_PLACE if swap.in_place else desired.SURGE
+    scalers, unwanted = autoscalers(snapshot, spec)
     wanted = (
-        desired.inference_service(metadata, spec, snapshot.options),
+        desired.inference_service(metadata, spec, snapshot.options, strategy),
         desired.disruption_budget(metadata, spec),
+        *scalers,
     )
     live = snapshot.children
-    return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]]))
+    return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]])), unwanted
 
 
-def _verdict(snapshot: Snapshot, spec: ModelSpec | None, blocker: Fault | None, rollout: Rollout) -> _Verdict:
+def _verdict(
+    snapshot: Snapshot,
+    spec: ModelSpec | None,
+    blocker: Fault | None,
+    rollout: Rollout,
+    swap: Replacement,
+) -> _Verdict:
     error = snapshot.apply_error
     if error is not None and error.rejected:
         blocker = blocker or Fault(Reason.REJECTED, f"The API server refused it: {clean(error.message)}")
     if blocker is not None:
         return _Verdict(blocker.reason, blocker.message, stalled=True)
-    verdict = _observed_verdict(snapshot, spec, rollout)
+    if swap.reason is not None:
+        verdict = _Verdict(swap.reason, swap.message, stalled=swap.reason is Reason.NO_ROOM_FOR_UPDATE)
+    else:
+        verdict = _observed_verdict(snapshot, spec, rollout)
     if error is None or verdict.stalled:
         return verdict
     retrying = f"Trying again with back-off: {clean(error.message)}"
@@ -207,18 +249,23 @@ def _count(rollout: Rollout) -> str:
     return f"{rollout.ready} of {rollout.replicas} replicas"
 
 
-def _status(snapshot: Snapshot, rollout: Rollout, verdict: _Verdict) -> Json:
+def _status(
+    snapshot: Snapshot, rollout: Rollout, conditions: list[Condition], in_force: ModelSpec | None
+) -> Json:
     generation = snapshot.model["metadata"]["generation"]
+    before: Mapping[str, Any] = snapshot.model.get("status") or {}
     live = (snapshot.service or {}).get("status") or {}
     url = live.get("url")
     status: Json = {
         "observedGeneration": generation,
-        "conditions": [c.as_json(generation) for c in _conditions(rollout, verdict)],
+        "conditions": [c.as_json(generation) for c in conditions],
         "url": url,
         "host": urlsplit(url).hostname if url else None,
         "address": (live.get("address") or {}).get("url"),
         "replicas": rollout.replicas,
         "readyReplicas": rollout.ready,
+        # A spec that cannot be served changes nothing, so the values before it stay in force.
+        "effective": effective(in_force) if in_force else before.get("effective"),
         **_served(snapshot, rollout),
     }
     return {field: value for field, value in status.items() if value is not None}
@@ -235,8 +282,17 @@ def _served(snapshot: Snapshot, rollout: Rollout) -> Json:
     return {field: before[field] for field in ("weights", "device", "engine") if field in before}
 
 
-def _announcements(before: Mapping[str, Any] | None, verdict: _Verdict) -> tuple[Announcement, ...]:
+def _announcements(
+    before: Mapping[str, Any] | None, verdict: _Verdict, scaling: Condition
+) -> tuple[Announcement, ...]:
     """One Event for each change of mind; a message that merely counts differently is no change."""
+    said = _led(before, verdict)
+    if scaling.reason in WARNINGS and scaling.reason != find(before, "Scaling").get("reason"):
+        return (*said, Announcement("Warning", str(scaling.reason), scaling.message))
+    return said
+
+
+def _led(before: Mapping[str, Any] | None, verdict: _Verdict) -> tuple[Announcement, ...]:
     ready, reason = is_true(before, "Ready"), find(before, "Ready").get("reason")
     if (verdict.ready, str(verdict.reason)) == (ready, reason):
         return ()
@@ -244,6 +300,7 @@ def _announcements(before: Mapping[str, Any] | None, verdict: _Verdict) -> tuple
         Reason.RUNNING_ON_CPU,
         Reason.REPLICAS_FAILING,
         Reason.API_ERROR,
+        Reason.REPLACING_IN_PLACE,
     ):
         return (Announcement("Warning", str(verdict.reason), verdict.message),)
     if verdict.ready and not ready:

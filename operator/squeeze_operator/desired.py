@@ -11,6 +11,7 @@ from squeeze_operator import names
 from squeeze_operator.snapshot import Options
 from squeeze_operator.spec import ModelSpec
 
+HOSTNAME = "kubernetes.io/hostname"
 TERMINATION_GRACE_SECONDS = 60
 _DRAIN_SECONDS = 5
 """How long a leaving pod goes on answering, so that every proxy has forgotten it when it stops accepting."""
@@ -20,7 +21,15 @@ _STARTUP_SECONDS = 600
 Json = dict[str, Any]
 
 
-def inference_service(metadata: Mapping[str, Any], spec: ModelSpec, options: Options) -> Json:
+SURGE: Json = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+"""A new pod is there before an old one goes."""
+IN_PLACE: Json = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+"""An old pod goes, and a new one takes its place."""
+
+
+def inference_service(
+    metadata: Mapping[str, Any], spec: ModelSpec, options: Options, strategy: Json = SURGE
+) -> Json:
     """The InferenceService (serving.kserve.io/v1beta1) of a model, in KServe's Standard mode."""
     return {
         "apiVersion": names.INFERENCE_SERVICES.api_version,
@@ -30,19 +39,41 @@ def inference_service(metadata: Mapping[str, Any], spec: ModelSpec, options: Opt
             "annotations": {
                 # Named explicitly: a cluster's default mode may change under us.
                 names.DEPLOYMENT_MODE: "Standard",
-                names.AUTOSCALER_CLASS: "hpa" if spec.scaling.metric == "cpu" else "none",
+                # KServe's own autoscaler knows no behavior, so ours scales; with "none" KServe sets replicas.
+                names.AUTOSCALER_CLASS: "none" if spec.scaling.metric == "none" else "external",
             }
         },
         "spec": {
-            "predictor": _replicas(spec)
-            | pod_spec(metadata["name"], spec, options)
-            | {
-                # A new pod is there before an old one goes.
-                "deploymentStrategy": {
-                    "type": "RollingUpdate",
-                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-                },
+            "predictor": {
+                "minReplicas": spec.scaling.min_replicas,
+                "maxReplicas": spec.scaling.max_replicas,
+                "deploymentStrategy": strategy,
             }
+            | pod_spec(metadata["name"], spec, options)
+        },
+    }
+
+
+def autoscaler(metadata: Mapping[str, Any], spec: ModelSpec) -> Json:
+    """The HorizontalPodAutoscaler (autoscaling/v2) that follows the CPU use of the predictors."""
+    target = {"type": "Utilization", "averageUtilization": spec.scaling.target}
+    # Of this container alone: a sidecar that a mesh injects may request nothing, which blinds a pod's metric.
+    cpu = {"name": "cpu", "container": names.CONTAINER, "target": target}
+    name = metadata["name"]
+    return {
+        "apiVersion": names.AUTOSCALERS.api_version,
+        "kind": names.AUTOSCALERS.kind,
+        "metadata": _child_metadata(metadata, names.child_name(names.AUTOSCALERS, name)),
+        "spec": {
+            "scaleTargetRef": {
+                "apiVersion": names.DEPLOYMENTS.api_version,
+                "kind": names.DEPLOYMENTS.kind,
+                "name": names.predictor_name(name),
+            },
+            "minReplicas": spec.scaling.min_replicas,
+            "maxReplicas": spec.scaling.max_replicas,
+            "metrics": [{"type": "ContainerResource", "containerResource": cpu}],
+            "behavior": {way: dict(rules) for way, rules in spec.scaling.behavior.items()},
         },
     }
 
@@ -53,9 +84,9 @@ def disruption_budget(metadata: Mapping[str, Any], spec: ModelSpec) -> Json:
     return {
         "apiVersion": names.DISRUPTION_BUDGETS.api_version,
         "kind": names.DISRUPTION_BUDGETS.kind,
-        "metadata": _child_metadata(metadata, names.predictor_name(name)),
+        "metadata": _child_metadata(metadata, names.child_name(names.DISRUPTION_BUDGETS, name)),
         "spec": {
-            "maxUnavailable": spec.profile.max_unavailable,
+            "maxUnavailable": spec.max_unavailable,
             "selector": {"matchLabels": {"app": names.app_label(name)}},
             # A replica that does not answer anyway must not block a drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
@@ -74,6 +105,7 @@ def pod_spec(name: str, spec: ModelSpec, options: Options) -> Json:
         "containers": [_container(name, spec, options)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
     }
+    pod |= _spread(name, spec)
     for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountName"):
         if placement.get(key):
             pod[key] = placement[key]
@@ -82,12 +114,24 @@ def pod_spec(name: str, spec: ModelSpec, options: Options) -> Json:
     return pod
 
 
-def _replicas(spec: ModelSpec) -> Json:
-    scaling = spec.scaling
-    bounds: Json = {"minReplicas": scaling.min_replicas, "maxReplicas": scaling.max_replicas}
-    if scaling.metric == "cpu":
-        return bounds | {"scaleMetric": "cpu", "scaleTarget": scaling.target}
-    return bounds
+def _spread(name: str, spec: ModelSpec) -> Json:
+    """Which nodes are better ones. Wishes only: a replica on a worse node is better than none."""
+    if spec.spread == "nodes":
+        constraint = {
+            "maxSkew": 1,
+            "topologyKey": HOSTNAME,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"app": names.app_label(name)}},
+            # Else the replicas that an update replaces would push the new ones aside.
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        return {"topologySpreadConstraints": [constraint]}
+    if spec.spread == "pack":
+        selector = {"matchLabels": {names.PART_OF_LABEL: names.PART_OF}}
+        term = {"topologyKey": HOSTNAME, "labelSelector": selector}
+        preferred = [{"weight": 100, "podAffinityTerm": term}]
+        return {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}
+    return {}
 
 
 def _container(name: str, spec: ModelSpec, options: Options) -> Json:
@@ -127,7 +171,9 @@ def _arguments(name: str, spec: ModelSpec, options: Options) -> list[str]:
         # Never "auto": a pod without a GPU request must not use a GPU that it happens to see.
         f"--device={'cuda' if gpus else 'cpu'}",
         f"--grpc-port={names.GRPC_PORT}",
-        f"--streams={spec.profile.streams}",
+        f"--streams={spec.batching.streams}",
+        f"--batch-size={spec.batching.batch_size}",
+        f"--queue-size={spec.batching.queue_size}",
     ]
     if gpus and options.allow_cpu_fallback:
         arguments.append("--cpu-fallback")
@@ -174,7 +220,7 @@ def _child_metadata(metadata: Mapping[str, Any], name: str) -> Json:
         # Labels travel to the pods, so a user's own labels on the model are not passed on.
         "labels": {
             names.MANAGED_BY_LABEL: names.FIELD_MANAGER,
-            names.PART_OF_LABEL: "squeezeserve",
+            names.PART_OF_LABEL: names.PART_OF,
             names.MODEL_LABEL: metadata["name"],
         },
         "ownerReferences": [

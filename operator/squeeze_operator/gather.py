@@ -1,17 +1,22 @@
 """Reads a SqueezeModel and everything around it from the API server into a snapshot. Reads only."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 from squeeze_operator import names
 from squeeze_operator.api import Api, Json, KindMissing
 from squeeze_operator.names import Key
+from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.snapshot import Options, Served, Snapshot
+from squeeze_operator.spec import KEDA_METRICS
 
 ServedReader = Callable[[Json, Json], Awaitable[Served | None]]
 """Asks a ready replica about itself: (model, Deployment) to what it says, or None where it is silent."""
 
 
-async def gather(api: Api, key: Key, options: Options, read_served: ServedReader) -> Snapshot | None:
+async def gather(
+    api: Api, key: Key, options: Options, read_served: ServedReader, history: ScaleHistory
+) -> Snapshot | None:
     """The snapshot of a model, or None where the model is gone. Raises ApiError."""
     namespace, name = key
     model = await api.get(names.MODELS, namespace, name)
@@ -20,9 +25,8 @@ async def gather(api: Api, key: Key, options: Options, read_served: ServedReader
     children: dict[str, Json] = {}
     kserve_installed = True
     for kind, resource in names.CHILDREN.items():
-        child_name = name if resource is names.INFERENCE_SERVICES else names.predictor_name(name)
         try:
-            child = await api.get(resource, namespace, child_name)
+            child = await api.get(resource, namespace, names.child_name(resource, name))
         except KindMissing:
             if resource is not names.INFERENCE_SERVICES:
                 raise
@@ -35,12 +39,25 @@ async def gather(api: Api, key: Key, options: Options, read_served: ServedReader
     if deployment is not None:
         pods = await api.list(names.PODS, namespace, f"app={names.app_label(name)}")
         served = await read_served(model, deployment)
+    autoscaler = children.get(names.AUTOSCALERS.kind)
     return Snapshot(
         model=model,
         options=options,
+        now=time.time(),
         kserve_installed=kserve_installed,
+        keda_installed=_metric(model) in KEDA_METRICS and await api.discovers(names.SCALED_OBJECTS),
         children=children,
+        kserve_autoscaler=None
+        if autoscaler
+        else await api.get(names.AUTOSCALERS, namespace, names.predictor_name(name)),
+        scalings=history.note(autoscaler) if autoscaler else (),
         deployment=deployment,
         pods=tuple(pods),
         served=served,
     )
+
+
+def _metric(model: Json) -> object:
+    """The metric as it is stored; the spec has not been checked yet."""
+    scaling = (model.get("spec") or {}).get("scaling")
+    return scaling.get("metric") if isinstance(scaling, dict) else None

@@ -42,6 +42,10 @@ class Health:
         gone = self.watchers - watchers
         self._gone = {name: self._gone.get(name, self.beat_at) for name in gone}
 
+    def forget_watchers(self) -> None:
+        """Called where a watched kind is no longer served, so that its watcher is not missed."""
+        self.watchers, self._gone = frozenset(), {}
+
     def not_alive(self) -> str | None:
         """Why a restart is needed, or None."""
         now = self._clock()

@@ -18,6 +18,7 @@ from squeeze_operator.audit import WatchAudit, run_audit
 from squeeze_operator.gather import ServedReader as Reader
 from squeeze_operator.health import Health, serve
 from squeeze_operator.reconcile import Reconciler, Worker
+from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.served import ServedReader
 from squeeze_operator.settings import Settings
 from squeeze_operator.workqueue import WorkQueue
@@ -40,21 +41,23 @@ async def run(
     """Runs the operator until `stop` is set. Raises OperatorError when a part dies."""
     health = health or Health()
     queue, audit = WorkQueue(), WatchAudit()
-    asking = ServedReader()
+    asking, history = ServedReader(), ScaleHistory()
     async with Api(configuration) as api, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(asking.close)
         closing.callback(queue.close)
-        reconciler = Reconciler(api, settings.options, read_served or asking)
+        reconciler = Reconciler(api, settings.options, read_served or asking, history)
         workers = [Worker(queue, reconciler, settings.resync_seconds) for _ in range(settings.workers)]
         health.busy_since = lambda: [worker.busy_since for worker in workers]
         health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
 
-        watches = watch.Watches(configuration, settings.namespaces, audit, queue.add)
+        watches = watch.Watches(configuration, settings.namespaces, audit, queue.add, health.forget_watchers)
 
         async def models() -> list[Json]:
             scopes = settings.namespaces or (None,)
             found = [model for scope in scopes for model in await api.list(names.MODELS, scope)]
-            asking.forget_except(frozenset(str(model["metadata"]["uid"]) for model in found))
+            uids = frozenset(str(model["metadata"]["uid"]) for model in found)
+            asking.forget_except(uids)
+            history.forget_except(uids)
             return found
 
         parts: dict[str, Coroutine[Any, Any, None]] = {

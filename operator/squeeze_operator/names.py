@@ -10,6 +10,7 @@ KIND = "SqueezeModel"
 FIELD_MANAGER = "squeeze-operator"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
+PART_OF = "squeezeserve"
 MODEL_LABEL = f"{GROUP}/model"
 """On every child; KServe passes it on to the Deployment and its pods."""
 
@@ -56,9 +57,17 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 PODS = Resource("", "v1", "pods", "Pod")
 EVENTS = Resource("", "v1", "events", "Event")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
 
-CHILDREN = {resource.kind: resource for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS)}
+CHILDREN = {resource.kind: resource for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS)}
 """The kinds that the operator writes."""
+
+
+def child_name(resource: Resource, model: str) -> str:
+    """The name of a model's child of this kind."""
+    # KServe takes an autoscaler named <model>-predictor for its own and overwrites it.
+    return predictor_name(model) if resource is DISRUPTION_BUDGETS else model
 
 
 def predictor_name(model: str) -> str:

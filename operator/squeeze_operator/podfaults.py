@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from squeeze_operator import names
+from squeeze_operator.conditions import find
 from squeeze_operator.reasons import PREDICTOR_REASONS, Reason
 from squeeze_operator.spec import ModelSpec
 
@@ -42,6 +43,17 @@ def first_fault(pods: Iterable[Json], spec: ModelSpec) -> Fault | None:
     return next((fault for pod in ordered for fault in _faults(pod, spec)), None)
 
 
+def waiting_for_gpu(pods: Iterable[Json], spec: ModelSpec) -> list[Json]:
+    """The PodScheduled conditions of pods that no node has GPUs for."""
+    return [
+        condition
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+        for condition in _unscheduled(pod)
+        if spec.accelerator.gpus and spec.accelerator.resource_name in str(condition.get("message"))
+    ]
+
+
 def downloading(pods: Iterable[Json]) -> bool:
     """Whether some pod's storage initializer is at work."""
     return any(
@@ -69,9 +81,13 @@ def _faults(pod: Json, spec: ModelSpec) -> Iterator[Fault]:
 
 
 def _scheduling(pod: Json, spec: ModelSpec) -> Iterator[Fault]:
-    for condition in (pod.get("status") or {}).get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            yield Fault(Reason.UNSCHEDULABLE, _unschedulable(clean(condition.get("message")), spec))
+    for condition in _unscheduled(pod):
+        yield Fault(Reason.UNSCHEDULABLE, _unschedulable(clean(condition.get("message")), spec))
+
+
+def _unscheduled(pod: Json) -> list[Json]:
+    condition = find(pod.get("status"), "PodScheduled")
+    return [condition] if condition.get("reason") == "Unschedulable" else []
 
 
 def _unschedulable(scheduler: str, spec: ModelSpec) -> str:

@@ -32,10 +32,20 @@ class Reason(StrEnum):
     NAME_TOO_LONG = "NameTooLong", "Name and namespace together do not fit into a host name."
     KSERVE_MISSING = "KServeMissing", "KServe's InferenceService API is not installed in this cluster."
     KSERVE_FAILED = "KServeFailed", "KServe could not turn the InferenceService into a Deployment."
+    KEDA_MISSING = "KedaMissing", "The metric needs KEDA and Prometheus, and KEDA is not installed."
+    METRIC_UNSUPPORTED = "MetricUnsupported", "KEDA is there, and this operator does not use it yet."
     REJECTED = "Rejected", "An admission webhook or the API's validation refused a child object."
 
     UNSCHEDULABLE = "Unschedulable", "No node fits a replica's requests and placement."
     PODS_NOT_CREATED = "PodsNotCreated", "A quota or a pod security policy forbids the replicas."
+    NO_ROOM_FOR_UPDATE = (
+        "NoRoomForUpdate",
+        "No GPU is free for a new replica while the old ones hold theirs, and downtime is not allowed.",
+    )
+    REPLACING_IN_PLACE = (
+        "ReplacingInPlace",
+        "No GPU is free for a new replica, so old ones go first, as spec.rollout.allowDowntime allows.",
+    )
     IMAGE_UNAVAILABLE = "ImageUnavailable", "The predictor's image cannot be pulled."
     CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid", "The container cannot be created as specified."
     WEIGHTS_DOWNLOAD_FAILED = "WeightsDownloadFailed", "The storage initializer could not fetch the weights."
@@ -48,6 +58,31 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory", "A replica exceeded its memory limit and was killed."
     CRASH_LOOP = "CrashLoop", "A replica ends again and again for another reason."
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded", "New replicas did not become ready in time."
+
+    FIXED_REPLICAS = "FixedReplicas", "The number of replicas is spec.scaling.minReplicas."
+    FOLLOWS_LOAD = "FollowsLoad", "The number of replicas follows the load."
+    AUTOSCALER_STARTING = "AutoscalerStarting", "The autoscaler is being made, or has not looked yet."
+    OLD_AUTOSCALER_PRESENT = (
+        "OldAutoscalerPresent",
+        "KServe's own autoscaler still scales; ours takes over once it has gone.",
+    )
+    WAITING_FOR_METRICS = "WaitingForMetrics", "The autoscaler has no metrics yet, as after every start."
+    METRICS_MISSING = (
+        "MetricsMissing",
+        "The autoscaler gets no metrics; the number of replicas stays as it is.",
+    )
+    REQUESTS_MISSING = (
+        "RequestsMissing",
+        "Some replica requests no CPU, so there is nothing to measure against.",
+    )
+    ANOTHER_AUTOSCALER = (
+        "AnotherAutoscaler",
+        "Another autoscaler claims the same replicas; neither of them acts.",
+    )
+    SCALED_TO_ZERO = "ScaledToZero", "Somebody has set the Deployment to 0 replicas, which ends autoscaling."
+    NO_ROOM_TO_SCALE = "NoRoomToScale", "The autoscaler wants more replicas than the cluster has room for."
+    AT_MAX_REPLICAS = "AtMaxReplicas", "The load asks for more replicas than spec.scaling.maxReplicas."
+    FLAPPING = "Flapping", "The number of replicas goes up and down again and again."
 
     SETTLED = "Settled", "Nothing is left to do."
     STALLED = "Stalled", "Work has stopped until somebody changes something."

@@ -11,6 +11,7 @@ from squeeze_operator.apply import apply_objects, apply_status
 from squeeze_operator.decide import Decision, decide
 from squeeze_operator.gather import ServedReader, gather
 from squeeze_operator.names import Key
+from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.snapshot import ApplyError, Options
 from squeeze_operator.workqueue import WorkQueue
 
@@ -23,14 +24,15 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """Brings one model after another to where it should be."""
 
-    def __init__(self, api: Api, options: Options, read_served: ServedReader) -> None:
+    def __init__(self, api: Api, options: Options, read_served: ServedReader, history: ScaleHistory) -> None:
         self._api = api
         self._options = options
         self._read_served = read_served
+        self._history = history
 
     async def reconcile(self, key: Key) -> Decision | None:
         """What was decided, or None where the model is gone. Raises ApiError where it must be tried again."""
-        snapshot = await gather(self._api, key, self._options, self._read_served)
+        snapshot = await gather(self._api, key, self._options, self._read_served, self._history)
         if snapshot is None:
             return None
         decision = decide(snapshot)

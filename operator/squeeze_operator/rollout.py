@@ -5,7 +5,7 @@ serve, and its observedGeneration is not its own generation. So the Deployment's
 what the spec asks for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,14 @@ from squeeze_operator.snapshot import Snapshot
 from squeeze_operator.spec import ModelSpec
 
 Json = Mapping[str, Any]
-_PLACEMENT = ("nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountName")
+_PLACEMENT = (
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "serviceAccountName",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
     template = deployment["spec"]["template"]["spec"]
     current = pod is not None and _carries(template, pod) and _observed(deployment)
     route = find(service.get("status"), "Ready")
-    pods = [] if pod is None else [p for p in snapshot.pods if covers(p["spec"], _without_tolerations(pod))]
+    pods = [] if pod is None else of_spec(snapshot.pods, pod)
     return Rollout(
         replicas=status.get("replicas") or 0,
         ready=status.get("readyReplicas") or 0,
@@ -64,6 +71,12 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
         route_message=_route_message(service),
         fault=_fault(deployment, service, pods, spec, current),
     )
+
+
+def of_spec(pods: Sequence[Json], pod: Json) -> list[Json]:
+    """The pods that run the wanted pod spec."""
+    wanted = _without_tolerations(pod)
+    return [live for live in pods if covers(live["spec"], wanted)]
 
 
 def _fault(

@@ -46,9 +46,17 @@ class Snapshot:
 
     model: Json
     options: Options
+    now: float = 0.0
+    """Unix time of the look."""
     kserve_installed: bool = True
+    keda_installed: bool = False
+    """Whether KEDA's ScaledObject API is served; looked up only where the spec's metric needs it."""
     children: Mapping[str, Json] = field(default_factory=dict)
     """Live objects by kind, ours or not."""
+    kserve_autoscaler: Json | None = None
+    """The HorizontalPodAutoscaler that KServe made itself; looked up only where ours is not there."""
+    scalings: tuple[int, ...] = ()
+    """The numbers of replicas that our autoscaler wanted within the last half hour, oldest first."""
     deployment: Json | None = None
     pods: tuple[Json, ...] = ()
     served: Served | None = None

@@ -14,6 +14,8 @@ from squeeze_operator.quantity import parse_quantity
 
 REMOTE_SCHEMES = frozenset({"pvc", "s3", "gs", "https", "hf"})
 """Schemes that KServe's storage initializer fetches; the others the predictor resolves itself."""
+KEDA_METRICS = frozenset({"utilization", "latency"})
+"""Metrics of spec.scaling that come from Prometheus by way of KEDA."""
 
 
 PRECISIONS = ("auto", "f32", "bf16", "int8")
@@ -46,12 +48,26 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Bounds of the number of replicas; metric is cpu or none, target a percentage of the CPU request."""
+    """Bounds of the number of replicas, and what it follows.
+
+    metric is cpu, none, utilization or latency; target is a percentage (of the CPU request where metric is
+    cpu), or milliseconds where metric is latency; behavior is that of autoscaling/v2, with both directions.
+    """
 
     min_replicas: int
     max_replicas: int
     metric: str
     target: int
+    behavior: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How a replica computes pictures: the predictor's flags of the same names."""
+
+    streams: int
+    batch_size: int
+    queue_size: int
 
 
 @dataclass(frozen=True)
@@ -59,9 +75,16 @@ class ModelSpec:
     """Everything that `desired` needs; resources and placement are in Kubernetes' own shape."""
 
     weights: Weights
-    profile: Profile
+    profile: str
     scaling: Scaling
+    batching: Batching
     resources: Mapping[str, Mapping[str, str | int]]
+    spread: str
+    """nodes, pack or none."""
+    max_unavailable: int | str
+    """Of the PodDisruptionBudget."""
+    allow_downtime: bool
+    """Whether an old replica may end before its successor starts, where no GPU is free for both."""
     accelerator: Accelerator = Accelerator()
     architecture: str | None = None
     precision: str = "auto"
@@ -88,17 +111,34 @@ def _parse(raw: Mapping[str, Any]) -> ModelSpec:
         raise SpecError(f"spec.profile {profile_name!r} is unknown; use one of {', '.join(PROFILES)}")
     profile = PROFILES[profile_name]
     accelerator = _accelerator(raw.get("accelerator") or {})
-    return ModelSpec(
+    on_gpu = accelerator.gpus > 0
+    placement = dict(raw.get("placement") or {})
+    spec = ModelSpec(
         weights=_weights(raw["weights"]),
-        profile=profile,
+        profile=profile_name,
         scaling=_scaling(raw.get("scaling") or {}, profile),
-        resources=_resources(raw.get("resources") or {}, profile, on_gpu=accelerator.gpus > 0),
+        batching=_batching(raw.get("batching") or {}, profile, on_gpu=on_gpu),
+        resources=_resources(raw.get("resources") or {}, profile, on_gpu=on_gpu),
         accelerator=accelerator,
+        spread=str(placement.pop("spread", profile.spread)),
+        max_unavailable=(raw.get("disruption") or {}).get("maxUnavailable", profile.max_unavailable),
+        allow_downtime=bool((raw.get("rollout") or {}).get("allowDowntime", False)),
         architecture=raw.get("architecture"),
         precision=_precision(raw.get("precision", "auto")),
-        placement=dict(raw.get("placement") or {}),
+        placement=placement,
         image=raw.get("image"),
     )
+    _check(spec)
+    return spec
+
+
+def _check(spec: ModelSpec) -> None:
+    """What two sections say of each other; raises SpecError."""
+    if spec.scaling.metric == "cpu" and not parse_quantity(spec.resources["requests"]["cpu"]):
+        raise SpecError(
+            "spec.resources.requests.cpu is 0, and scaling by cpu is measured against it: request some CPU, "
+            "or set spec.scaling.metric to none"
+        )
 
 
 def _precision(raw: Any) -> str:
@@ -118,12 +158,27 @@ def _weights(raw: Mapping[str, Any]) -> Weights:
 
 
 def _scaling(raw: Mapping[str, Any], profile: Profile) -> Scaling:
-    low = int(raw.get("minReplicas", 1))
+    low = int(raw.get("minReplicas", min(profile.min_replicas, raw.get("maxReplicas", profile.min_replicas))))
     # The default upper bound follows a user's lower one, so that raising min alone is enough.
     high = int(raw.get("maxReplicas", max(low, profile.max_replicas)))
     if not 1 <= low <= high:
         raise SpecError(f"spec.scaling needs 1 <= minReplicas <= maxReplicas, not {low} and {high}")
-    return Scaling(low, high, str(raw.get("metric", "cpu")), int(raw.get("target", profile.target)))
+    metric, target = str(raw.get("metric", "cpu")), int(raw.get("target", profile.target))
+    if target < 1:
+        raise SpecError(f"spec.scaling.target must be at least 1, not {target}")
+    behavior = raw.get("behavior") or {}
+    speeds = {"scaleUp": profile.scale_up, "scaleDown": profile.scale_down}
+    merged = {way: speed.as_json() | dict(behavior.get(way) or {}) for way, speed in speeds.items()}
+    return Scaling(low, high, metric, target, merged)
+
+
+def _batching(raw: Mapping[str, Any], profile: Profile, *, on_gpu: bool) -> Batching:
+    batch_size = profile.gpu_batch_size if on_gpu else profile.batch_size
+    return Batching(
+        streams=int(raw.get("streams", profile.streams)),
+        batch_size=int(raw.get("batchSize", batch_size)),
+        queue_size=int(raw.get("queueSize", profile.queue_size)),
+    )
 
 
 def _accelerator(raw: Mapping[str, Any]) -> Accelerator:

@@ -17,10 +17,11 @@ from kubernetes.client import Configuration
 
 from squeeze_operator import metrics, names
 from squeeze_operator.api import bearer
-from squeeze_operator.audit import WatchAudit
+from squeeze_operator.audit import RETRY_SECONDS, WatchAudit
 from squeeze_operator.names import Key, Resource
+from squeeze_operator.news import News
 
-OWNED = (names.INFERENCE_SERVICES, names.DISRUPTION_BUDGETS, names.DEPLOYMENTS, names.PODS)
+OWNED = (*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS)
 log = logging.getLogger(__name__)
 _LOGIN_SECONDS = 300
 """A ServiceAccount's token is read again this often; the kubelet renews it long before it expires."""
@@ -102,11 +103,13 @@ class Watches:
         namespaces: Sequence[str],
         audit: WatchAudit,
         enqueue: Callable[[Key], None],
+        on_kind_removed: Callable[[], None],
     ) -> None:
         self._configuration = configuration
         self._namespaces = namespaces
         self._audit = audit
         self._enqueue = enqueue
+        self._on_kind_removed = on_kind_removed
         self._halt = asyncio.Event()
         self._again = False
         self._started_at = time.monotonic()
@@ -117,16 +120,28 @@ class Watches:
         while not stop.is_set():
             self._halt, self._again = asyncio.Event(), False
             self._started_at = time.monotonic()
-            await kopf.operator(
-                registry=registry(self._configuration, self._audit, self._enqueue),
-                settings=settings(self._namespaces),
-                clusterwide=not self._namespaces,
-                namespaces=self._namespaces,
-                standalone=True,
-                stop_flag=self._halt,
-            )
+            try:
+                await self._watch()
+            except Exception as error:
+                # kopf gives up where a watched CRD is removed; the kinds that are left are watched anew.
+                if getattr(error, "status", None) != 404:
+                    raise
+                log.warning("a watched kind is no longer served; starting the watches anew")
+                self._on_kind_removed()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             if not self._again:
                 stop.set()
+
+    async def _watch(self) -> None:
+        await kopf.operator(
+            registry=registry(self._configuration, self._audit, self._enqueue),
+            settings=settings(self._namespaces),
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            standalone=True,
+            stop_flag=self._halt,
+        )
 
     async def halt_on(self, stop: asyncio.Event) -> None:
         """Ends kopf once `stop` is set."""
@@ -173,9 +188,13 @@ def quiet_logs() -> None:
 
 
 def _on_child(resource: Resource, enqueue: Callable[[Key], None]) -> Callable[..., Awaitable[None]]:
+    news = News()
+
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(resource)
+        if resource is names.AUTOSCALERS and not news.worth(event):
+            return
         model = (metadata.get("labels") or {}).get(names.MODEL_LABEL)
         if model:
             enqueue(Key(str(metadata["namespace"]), str(model)))

@@ -6,6 +6,7 @@ from squeeze_cluster import kubectl, showcase
 from squeeze_cluster.errors import CommandError
 from squeeze_cluster.kind import GPU_LABEL
 
+ONE = {"minReplicas": 1, "maxReplicas": 1}
 DIGITS = {
     "weights": {"uri": "builtin://digits"},
     "resources": {"requests": {"cpu": "100m", "memory": "400Mi"}},
@@ -13,7 +14,7 @@ DIGITS = {
 
 
 def test_a_gpu_model_lands_on_the_gpu_node_and_says_that_it_runs_on_cpu(namespace: Namespace) -> None:
-    namespace.apply_model("gpu", {**DIGITS, "accelerator": {"gpus": 1}})
+    namespace.apply_model("gpu", {**DIGITS, "accelerator": {"gpus": 1}, "scaling": ONE})
     namespace.wait_ready("gpu")
     (pod,) = namespace.pods("gpu")
     node = kubectl.get("node", pod["spec"]["nodeName"])
@@ -27,14 +28,44 @@ def test_a_gpu_model_lands_on_the_gpu_node_and_says_that_it_runs_on_cpu(namespac
 
 
 def test_too_many_gpus_say_why_they_wait(namespace: Namespace) -> None:
-    namespace.apply_model("huge", {**DIGITS, "accelerator": {"gpus": 3}})
+    namespace.apply_model("huge", {**DIGITS, "accelerator": {"gpus": 3}, "scaling": ONE})
     message = namespace.wait_condition("huge", "Stalled", "True", "Unschedulable")
     assert "3" in message
     assert "nvidia.com/gpu" in message
-    namespace.apply_model("huge", {**DIGITS, "accelerator": {"gpus": 0}})
+    namespace.apply_model("huge", {**DIGITS, "accelerator": {"gpus": 0}, "scaling": ONE})
     namespace.wait_ready("huge")
     (pod,) = [pod for pod in namespace.pods("huge") if "deletionTimestamp" not in pod["metadata"]]
     assert "nvidia.com/gpu" not in pod["spec"]["containers"][0]["resources"].get("limits", {})
+
+
+def test_two_replicas_by_default_on_two_nodes(namespace: Namespace) -> None:
+    namespace.apply_model("pair", DIGITS)
+    namespace.wait_ready("pair")
+
+    def nodes() -> set[str]:
+        return {pod["spec"].get("nodeName", "") for pod in namespace.pods("pair")} - {""}
+
+    wait_for(lambda: len(nodes()) == 2, 90, lambda: str(nodes()))
+    (scaler,) = kubectl.items("hpa", "-n", namespace.name)
+    assert scaler["metadata"]["name"] == "pair"
+    # The first measurement of a new replica takes a minute or two.
+    namespace.wait_condition("pair", "Scaling", "True", "FollowsLoad", seconds=240)
+
+
+def test_an_update_on_a_full_gpu_node_completes_by_decision(namespace: Namespace) -> None:
+    both = {**DIGITS, "accelerator": {"gpus": 2}, "scaling": ONE}
+    namespace.apply_model("full", both)
+    namespace.wait_ready("full")
+    changed = {**both, "batching": {"queueSize": 9}}
+    namespace.apply_model("full", changed)
+    message = namespace.wait_condition("full", "Stalled", "True", "NoRoomForUpdate")
+    assert "no replica answers while an old replica ends" in message
+    assert namespace.condition("full", "Serving")["status"] == "True"
+    namespace.apply_model("full", {**changed, "rollout": {"allowDowntime": True}})
+    namespace.wait_condition("full", "Reconciling", "True", "ReplacingInPlace", seconds=90)
+    namespace.wait_ready("full")
+    (pod,) = [pod for pod in namespace.pods("full") if "deletionTimestamp" not in pod["metadata"]]
+    assert "--queue-size=9" in pod["spec"]["containers"][0]["args"]
 
 
 def test_a_child_deleted_or_edited_by_hand_comes_back(namespace: Namespace) -> None:

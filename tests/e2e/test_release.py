@@ -1,5 +1,6 @@
 """Helm uninstall and reinstall: models keep serving, and nothing restarts."""
 
+from e2e.models import wait_for
 from squeeze_cluster import kubectl, paths, platform, shell, showcase
 from squeeze_cluster.binaries import ensure_binary
 from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
@@ -7,6 +8,7 @@ from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
 
 def test_uninstall_and_reinstall_keep_models_serving(settings: Settings) -> None:
     picture = showcase.sample_picture("2.png").read_bytes()
+    wait_for(_complete, 90, lambda: str(_status()))
     before = _pods()
     shell.run(
         *(ensure_binary("helm"), "--kubeconfig", paths.KUBECONFIG),
@@ -31,6 +33,16 @@ def test_helm_test_passes() -> None:
         check=False,
     )
     assert told.count("Succeeded") == 2, told
+
+
+def _status() -> kubectl.Object:
+    return dict(kubectl.get("squeezemodel", platform.SAMPLE)["status"])
+
+
+def _complete() -> bool:
+    """Whether the autoscaler has brought up the replicas that the model has at least."""
+    status = _status()
+    return bool(status["readyReplicas"] >= status["effective"]["minReplicas"])
 
 
 def _pods() -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from integration.apiserver import Kube, eventually
 
 Json = dict[str, Any]
+CLASS = "serving.kserve.io/autoscalerClass"
 
 
 def kserve_crd() -> Path:
@@ -30,6 +31,7 @@ class KServe:
         self.deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         self.deployment_path = f"{self.deployments}/{name}-predictor"
         self.pods = f"/api/v1/namespaces/{namespace}/pods"
+        self.autoscalers = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
 
     def service(self) -> Json:
         """The InferenceService, once the operator has made it."""
@@ -39,26 +41,45 @@ class KServe:
     def deploy(self) -> Json:
         """Makes the Deployment of the present InferenceService, or brings it up to date."""
         service = self.service()
-        body = {
+        # KServe puts labels and annotations of the InferenceService on the Deployment and on its pods.
+        carried = {"labels": self._labels(service), "annotations": service["metadata"]["annotations"]}
+        predictor, fixed = service["spec"]["predictor"], service["metadata"]["annotations"][CLASS] == "none"
+        body: Json = {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {
-                "name": f"{self.name}-predictor",
-                "labels": self._labels(service),
-                "ownerReferences": [_owner(service)],
-            },
+            "metadata": carried | {"name": f"{self.name}-predictor", "ownerReferences": [_owner(service)]},
             "spec": {
                 "selector": {"matchLabels": {"app": f"isvc.{self.name}-predictor"}},
-                "template": {"metadata": {"labels": self._labels(service)}, "spec": self._pod_spec(service)},
+                "strategy": predictor["deploymentStrategy"],
+                "template": {"metadata": carried, "spec": self._pod_spec(service)},
             },
         }
+        if fixed:
+            body["spec"]["replicas"] = predictor["minReplicas"]
         live = self.kube.get(self.deployment_path)
         if live is None:
             created: Json = self.kube.create(self.deployments, body)
             return created
-        live["spec"]["template"] = body["spec"]["template"]  # type: ignore[index]
+        live["metadata"]["annotations"] = carried["annotations"]
+        # All but the number of replicas, which KServe leaves to whoever scales.
+        live["spec"] |= body["spec"]
         replaced: Json = self.kube.http.put(self.deployment_path, json=live).raise_for_status().json()
         return replaced
+
+    def autoscale(self) -> None:
+        """Makes or removes KServe's own autoscaler, as the class of the InferenceService says."""
+        service = self.service()
+        if service["metadata"]["annotations"][CLASS] != "hpa":
+            self.kube.delete(f"{self.autoscalers}/{self.name}-predictor")
+            return
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{self.name}-predictor"}
+        metadata = {
+            "name": f"{self.name}-predictor",
+            "labels": self._labels(service),
+            "ownerReferences": [_owner(service)],
+        }
+        spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 5}
+        self.kube.create(self.autoscalers, {"metadata": metadata, "spec": spec})
 
     def report(self, replicas: int, ready: int, updated: int, conditions: list[Json] | None = None) -> None:
         """Writes the Deployment's status."""
@@ -104,7 +125,7 @@ class KServe:
         return service["metadata"]["labels"] | own
 
     def _pod_spec(self, service: Json) -> Json:
-        extensions = ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "deploymentStrategy")
+        extensions = ("minReplicas", "maxReplicas", "deploymentStrategy")
         pod = copy.deepcopy(service["spec"]["predictor"])
         for field in extensions:
             pod.pop(field, None)

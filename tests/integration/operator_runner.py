@@ -24,6 +24,11 @@ RULES = [
         ("squeezeserve.io", "squeezemodels/status", ["patch"]),
         ("serving.kserve.io", "inferenceservices", ["get", "list", "watch", "create", "patch"]),
         ("policy", "poddisruptionbudgets", ["get", "list", "watch", "create", "patch"]),
+        (
+            "autoscaling",
+            "horizontalpodautoscalers",
+            ["get", "list", "watch", "create", "patch", "delete"],
+        ),
         ("apps", "deployments", ["get", "list", "watch"]),
         ("", "pods", ["list", "watch"]),
         ("", "events", ["create"]),

@@ -63,8 +63,31 @@ REFUSED = [
     ("no replicas", {"scaling": {"maxReplicas": 0}}, "maxReplicas must be at least 1"),
     ("min above max", {"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "lower the one or raise the other"),
     ("target of 0", {"scaling": {"target": 0}}, "between 1 and 100"),
+    ("target below 0", {"scaling": {"target": -1}}, "must be at least 1"),
+    ("target of 101 %", {"scaling": {"metric": "utilization", "target": 101}}, "in milliseconds"),
+    ("latency without a target", {"scaling": {"metric": "latency"}}, "within which 95 %"),
     ("target of 101", {"scaling": {"target": 101}}, "between 1 and 100"),
     ("unknown metric", {"scaling": {"metric": "rps"}}, '"cpu", "none"'),
+    (
+        "policy without a period",
+        {"scaling": {"behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 1}]}}}},
+        "spec.scaling.behavior.scaleUp.policies[0].periodSeconds",
+    ),
+    (
+        "no policy at all",
+        {"scaling": {"behavior": {"scaleDown": {"policies": []}}}},
+        "should have at least 1 items",
+    ),
+    (
+        "window of days",
+        {"scaling": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 86400}}}},
+        "less than or equal to 3600",
+    ),
+    ("negative streams", {"batching": {"streams": -1}}, "greater than or equal to 0"),
+    ("unknown spread", {"placement": {"spread": "racks"}}, '"nodes", "pack", "none"'),
+    ("share above all", {"disruption": {"maxUnavailable": "101%"}}, "a number, or a percentage"),
+    ("share without %", {"disruption": {"maxUnavailable": "25"}}, "a number, or a percentage"),
+    ("negative share", {"disruption": {"maxUnavailable": -1}}, "a number, or a percentage"),
     ("negative GPUs", {"accelerator": {"gpus": -1}}, "greater than or equal to 0"),
     ("GPU resource without a domain", {"accelerator": {"resourceName": "gpu"}}, "extended resource"),
     (
@@ -95,7 +118,7 @@ def test_a_wrong_spec_is_refused_with_a_message(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("m" * 54, "at most 53 characters"),
+        ("m" * 49, "at most 48 characters"),
         ("0-digits", "must start with a lower case letter"),
         ("digits.v2", "must start with a lower case letter"),
     ],
@@ -114,6 +137,10 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ),
     ("smallest target", {"scaling": {"target": 1}}),
     ("largest target", {"scaling": {"target": 100}}),
+    ("milliseconds above 100", {"scaling": {"metric": "latency", "target": 250}}),
+    ("whole share", {"disruption": {"maxUnavailable": "100%"}}),
+    ("no share", {"disruption": {"maxUnavailable": 0}}),
+    ("one speed alone", {"scaling": {"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}}),
     ("min equals max", {"scaling": {"minReplicas": 3, "maxReplicas": 3}}),
     ("min above the default max", {"scaling": {"minReplicas": 30}}),
     ("MIG slice", {"accelerator": {"gpus": 1, "resourceName": "nvidia.com/mig-1g.10gb"}}),
@@ -127,7 +154,7 @@ def test_an_edge_of_a_rule_is_accepted(control_plane: ControlPlane, spec: dict[s
 
 
 def test_the_longest_name_is_accepted(control_plane: ControlPlane) -> None:
-    dry_run(control_plane, model("m" * 53))
+    dry_run(control_plane, model("m" * 48))
 
 
 def test_the_smallest_model_gets_its_defaults(control_plane: ControlPlane) -> None:
@@ -137,7 +164,7 @@ def test_the_smallest_model_gets_its_defaults(control_plane: ControlPlane) -> No
         "profile": "latency",
         "precision": "auto",
         "accelerator": {"gpus": 0, "resourceName": "nvidia.com/gpu"},
-        "scaling": {"minReplicas": 1, "metric": "cpu"},
+        "scaling": {"metric": "cpu"},
     }
     assert stored["status"] == {"observedGeneration": -1}
 

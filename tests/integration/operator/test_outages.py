@@ -43,13 +43,20 @@ def test_kserve_may_arrive_after_the_operator(
 
 def test_every_kind_is_watched_even_where_kopf_has_missed_one(lone_operator: RunningOperator) -> None:
     """The names are kopf's own: this test fails when a kopf of another version names its tasks otherwise."""
-    wanted = {"deployments", "inferenceservices", "poddisruptionbudgets", "pods", "squeezemodels"}
+    wanted = {
+        "deployments",
+        "horizontalpodautoscalers",
+        "inferenceservices",
+        "poddisruptionbudgets",
+        "pods",
+        "squeezemodels",
+    }
 
     def kinds() -> set[str]:
         names = lone_operator.health.watchers
         return {name.removeprefix("watcher for ").partition(".")[0] for name in names}
 
-    eventually(lambda: kinds() == wanted, "all five kinds are watched", timeout=90)
+    eventually(lambda: kinds() == wanted, "all six kinds are watched", timeout=90)
     assert lone_operator.health.not_alive() is None
 
 
@@ -69,3 +76,22 @@ def test_an_api_server_that_restarts_is_found_again(
 def _predictor(model: Model) -> dict[str, Any]:
     predictor: dict[str, Any] = model.kserve.service()["spec"]["predictor"]
     return predictor
+
+
+def test_kserve_may_go_and_come_back(bare_plane: ControlPlane, lone_operator: RunningOperator) -> None:
+    digits = Model(bare_plane.client(), "default", "digits")
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    digits.kube.delete(f"{crds}/inferenceservices.serving.kserve.io")
+    digits.wait("Stalled", "True", "KServeMissing", timeout=90)
+    assert lone_operator.health.not_alive() is None
+    eventually(
+        lambda: digits.kube.get(f"{crds}/inferenceservices.serving.kserve.io") is None, "it is gone", 60
+    )
+    eventually(
+        lambda: not any("inferenceservices" in name for name in lone_operator.health.watchers),
+        "nobody waits for its watcher",
+        timeout=90,
+    )
+    bare_plane.install_crds(kserve_crd())
+    digits.kserve.service()
+    digits.wait("Stalled", "False", timeout=60)

@@ -100,7 +100,7 @@ def test_a_gpu_replica_on_the_cpu_is_said(operator: Any, model: Make) -> None:
 def test_a_name_too_long_for_its_host_is_said_before_kserve_fails(
     model: Make, control_plane: ControlPlane
 ) -> None:
-    long = model("m" * 53)
+    long = model("m" * 48)
     long.create()
     message = long.wait("Stalled", "True", "NameTooLong")["message"]
     assert "DNS allows 63" in message

@@ -1,11 +1,13 @@
 """What is listed in the documentation is what the code has: reasons, metrics, flags, options."""
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from squeeze_operator import metrics as operator_metrics
-from squeeze_operator.profiles import PROFILES
+from squeeze_operator.profiles import PROFILES, Profile, Speed
 from squeeze_operator.reasons import Reason
 from squeeze_predictor import metrics as predictor_metrics
 from squeeze_predictor import settings as predictor_settings
@@ -86,7 +88,63 @@ def test_profiles_are_those_of_the_code() -> None:
         requests, limits = (
             f"{amounts['cpu']} CPU, {amounts['memory']}" for amounts in (profile.requests, profile.limits)
         )
-        assert f"| `{name}` | {requests} | {limits} | {profile.max_replicas} | {profile.target} % |" in README
+        replicas = f"{profile.min_replicas} to {profile.max_replicas}"
+        assert f"| `{name}` | {requests} | {limits} | {replicas} | {profile.target} % |" in README
+
+
+def test_everything_that_a_profile_sets_is_in_the_table() -> None:
+    fields: dict[str, Callable[[Profile], object]] = {
+        "`scaling.minReplicas`": lambda profile: profile.min_replicas,
+        "`scaling.maxReplicas`": lambda profile: profile.max_replicas,
+        "`scaling.target`": lambda profile: profile.target,
+        "`scaling.behavior.scaleUp`": lambda profile: speed(profile.scale_up),
+        "`scaling.behavior.scaleDown`": lambda profile: speed(profile.scale_down),
+        "`resources.requests`": lambda profile: ", ".join(profile.requests.values()),
+        "`resources.limits`": lambda profile: ", ".join(profile.limits.values()),
+        "`placement.spread`": lambda profile: profile.spread,
+        "`disruption.maxUnavailable`": lambda profile: profile.max_unavailable,
+        "`batching.streams`": lambda profile: profile.streams,
+        "`batching.batchSize`": lambda profile: profile.batch_size,
+        "`batching.batchSize` on GPUs": lambda profile: profile.gpu_batch_size,
+        "`batching.queueSize`": lambda profile: profile.queue_size,
+    }
+    assert len(fields) == len(dataclasses.fields(Profile))
+    for field, value in fields.items():
+        row = [field, *(str(value(profile)) for profile in PROFILES.values())]
+        assert f"| {' | '.join(row)} |" in OPERATIONS
+
+
+def speed(given: Speed) -> str:
+    """A speed of scaling as the table writes it."""
+    units = {"Percent": " %", "Pods": ""}
+    policies = [f"{value}{units[kind]}" for kind, value, _ in given.policies]
+    (period,) = {policy.period for policy in given.policies}
+    return f"{given.window} s; {' or '.join(policies)} each {period} s"
+
+
+def test_defaults_by_profile_are_told_by_kubectl_explain() -> None:
+    """The descriptions of the CRD name the numbers of the code."""
+    crd = yaml.safe_load((REPO / "manifests" / "crds" / "squeezemodels.yaml").read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    shown: dict[tuple[str, str], str] = {
+        ("scaling", "minReplicas"): "min_replicas",
+        ("scaling", "maxReplicas"): "max_replicas",
+        ("scaling", "target"): "target",
+        ("placement", "spread"): "spread",
+        ("disruption", "maxUnavailable"): "max_unavailable",
+        ("batching", "streams"): "streams",
+        ("batching", "batchSize"): "batch_size",
+        ("batching", "queueSize"): "queue_size",
+    }
+    for (section, field), attribute in shown.items():
+        text = spec[section]["properties"][field]["description"]
+        for name, profile in PROFILES.items():
+            assert f"{name} {getattr(profile, attribute)}" in text, (section, field)
+    speeds = spec["scaling"]["properties"]["behavior"]["properties"]
+    for way, attribute in (("scaleUp", "scale_up"), ("scaleDown", "scale_down")):
+        text = speeds[way]["properties"]["stabilizationWindowSeconds"]["description"]
+        for name, profile in PROFILES.items():
+            assert f"{name} {getattr(profile, attribute).window}" in text
 
 
 def test_options_of_make_are_documented() -> None:

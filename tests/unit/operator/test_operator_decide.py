@@ -256,7 +256,12 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
     ),
     (
         "one replica more does not fit",
-        seen(None, replicas(1, 2), [unschedulable("0/3 nodes: 3 Insufficient cpu.")], ROUTED),
+        seen(
+            {"scaling": {"minReplicas": 1}},
+            replicas(1, 2),
+            [unschedulable("0/3 nodes: 3 Insufficient cpu.")],
+            ROUTED,
+        ),
         "Ready",
         "ReplicasFailing",
         True,
@@ -285,6 +290,33 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         False,
         False,
         "lower the request",
+    ),
+    (
+        "a metric without KEDA",
+        seen({"scaling": {"metric": "utilization"}}, SERVING, service=ROUTED),
+        "Stalled",
+        "KedaMissing",
+        True,
+        True,
+        "needs KEDA and Prometheus",
+    ),
+    (
+        "a metric with KEDA",
+        seen({"scaling": {"metric": "latency", "target": 50}}, keda_installed=True),
+        "Stalled",
+        "MetricUnsupported",
+        False,
+        False,
+        "set spec.scaling.metric to cpu or none",
+    ),
+    (
+        "no CPU to measure against",
+        seen({"resources": {"requests": {"cpu": 0}}}),
+        "Stalled",
+        "InvalidSpec",
+        False,
+        False,
+        "spec.resources.requests.cpu is 0",
     ),
     (
         "refused",
@@ -316,7 +348,7 @@ def test_the_status_says_what_was_seen(row: tuple[str, Snapshot, str, str, bool,
     assert (said["status"], said["reason"]) == ("True", reason)
     assert message in said["message"]
     # kstatus: exactly one of the three leads, and Ready carries its reason.
-    types = ["Ready", "Reconciling", "Stalled", "Serving", "UpToDate"]
+    types = ["Ready", "Reconciling", "Stalled", "Serving", "UpToDate", "Scaling"]
     assert [c["type"] for c in status["conditions"]] == types
     leaders = [kind for kind in types[:3] if find(status, kind)["status"] == "True"]
     assert leaders == [leading]
@@ -332,5 +364,11 @@ def test_every_fault_of_the_table_of_reasons_is_in_this_table() -> None:
     told = {row[3] for row in TABLE}
     elsewhere = {"NameTaken", "WeightsNotFound", "DigestMismatch", "ConfigInvalid"}
     only_secondary = {"Settled", "Stalled", "Progressing", "ReplicasAnswer", "NoReplicaAnswers"}
-    rest = {str(r) for r in Reason} - told - elsewhere - only_secondary
+    updates = {"NoRoomForUpdate", "ReplacingInPlace"}
+    scaling = {
+        *("FixedReplicas", "FollowsLoad", "AutoscalerStarting", "OldAutoscalerPresent", "WaitingForMetrics"),
+        *("MetricsMissing", "RequestsMissing", "AnotherAutoscaler", "ScaledToZero", "NoRoomToScale"),
+        *("AtMaxReplicas", "Flapping"),
+    }
+    rest = {str(r) for r in Reason} - told - elsewhere - only_secondary - updates - scaling
     assert rest == {"AllReplicasCurrent", "ReplicasOutdated"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from squeeze_operator.desired import disruption_budget, inference_service
+from squeeze_operator.desired import autoscaler, disruption_budget, inference_service
 from squeeze_operator.snapshot import Options
 from squeeze_operator.spec import parse_spec
 
@@ -38,7 +38,7 @@ def test_the_smallest_model_in_full() -> None:
             },
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Standard",
-                "serving.kserve.io/autoscalerClass": "hpa",
+                "serving.kserve.io/autoscalerClass": "external",
             },
             "ownerReferences": [
                 {
@@ -53,10 +53,8 @@ def test_the_smallest_model_in_full() -> None:
         },
         "spec": {
             "predictor": {
-                "minReplicas": 1,
+                "minReplicas": 2,
                 "maxReplicas": 5,
-                "scaleMetric": "cpu",
-                "scaleTarget": 70,
                 "deploymentStrategy": {
                     "type": "RollingUpdate",
                     "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
@@ -66,6 +64,15 @@ def test_the_smallest_model_in_full() -> None:
                 "terminationGracePeriodSeconds": 60,
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                 "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+                "topologySpreadConstraints": [
+                    {
+                        "maxSkew": 1,
+                        "topologyKey": "kubernetes.io/hostname",
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": {"app": "isvc.digits-predictor"}},
+                        "matchLabelKeys": ["pod-template-hash"],
+                    }
+                ],
                 "containers": [
                     {
                         "name": "kserve-container",
@@ -77,6 +84,8 @@ def test_the_smallest_model_in_full() -> None:
                             "--device=cpu",
                             "--grpc-port=8081",
                             "--streams=1",
+                            "--batch-size=1",
+                            "--queue-size=64",
                         ],
                         "env": [
                             {"name": "HOME", "value": "/tmp"},
@@ -164,6 +173,73 @@ def test_the_default_precision_rolls_no_model_at_an_upgrade() -> None:
     assert "precision" not in str(container())
 
 
+def test_the_autoscaler_in_full() -> None:
+    made = autoscaler(METADATA, parse_spec({"weights": {"uri": "builtin://digits"}}))
+    assert made == {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {key: value for key, value in service()["metadata"].items() if key != "annotations"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "digits-predictor"},
+            "minReplicas": 2,
+            "maxReplicas": 5,
+            "metrics": [
+                {
+                    "type": "ContainerResource",
+                    "containerResource": {
+                        "name": "cpu",
+                        "container": "kserve-container",
+                        "target": {"type": "Utilization", "averageUtilization": 70},
+                    },
+                }
+            ],
+            "behavior": {
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 0,
+                    "selectPolicy": "Max",
+                    "policies": [
+                        {"type": "Percent", "value": 100, "periodSeconds": 15},
+                        {"type": "Pods", "value": 4, "periodSeconds": 15},
+                    ],
+                },
+                "scaleDown": {
+                    "stabilizationWindowSeconds": 300,
+                    "selectPolicy": "Max",
+                    "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
+                },
+            },
+        },
+    }
+
+
+def test_the_autoscaler_is_never_one_that_kserve_would_take_for_its_own() -> None:
+    made = autoscaler(METADATA, parse_spec({"weights": {"uri": "builtin://digits"}}))
+    assert made["metadata"]["name"] != made["spec"]["scaleTargetRef"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "spread"), [("latency", "nodes"), ("throughput", "none"), ("cost", "pack")]
+)
+def test_the_spread_follows_the_profile_and_can_be_set(profile: str, spread: str) -> None:
+    def places(**spec: Any) -> tuple[bool, bool]:
+        predictor = service(**spec)["spec"]["predictor"]
+        return "topologySpreadConstraints" in predictor, "affinity" in predictor
+
+    expected = {"nodes": (True, False), "none": (False, False), "pack": (False, True)}
+    assert places(profile=profile) == expected[spread]
+    for chosen, seen in expected.items():
+        assert places(profile=profile, placement={"spread": chosen}) == seen
+
+
+def test_packing_is_a_wish_to_be_beside_other_replicas() -> None:
+    affinity = service(profile="cost")["spec"]["predictor"]["affinity"]
+    (term,) = affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    labels = service(profile="cost")["metadata"]["labels"]
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels.items()
+    mine = {"nodeAffinity": {}}
+    assert service(profile="cost", placement={"affinity": mine})["spec"]["predictor"]["affinity"] == mine
+
+
 def test_a_fixed_number_of_replicas_has_no_autoscaler() -> None:
     made = service(scaling={"metric": "none", "minReplicas": 3})
     assert made["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "none"
@@ -191,4 +267,6 @@ def test_the_disruption_budget_follows_the_profile(profile: str, share: int | st
     budget = disruption_budget(METADATA, parse_spec({"weights": {"uri": "x://y"}, "profile": profile}))
     assert budget["metadata"]["name"] == "digits-predictor"
     assert budget["spec"]["maxUnavailable"] == share
+    chosen = {"weights": {"uri": "x://y"}, "profile": profile, "disruption": {"maxUnavailable": 3}}
+    assert disruption_budget(METADATA, parse_spec(chosen))["spec"]["maxUnavailable"] == 3
     assert budget["spec"]["selector"] == {"matchLabels": {"app": "isvc.digits-predictor"}}

@@ -85,6 +85,16 @@ def test_a_watcher_that_has_died_is_named(health: Health, clock: Clock, over: fl
     assert health.not_alive() is None, "a watcher that is back is well"
 
 
+def test_a_watcher_of_a_kind_that_was_removed_is_not_missed(health: Health, clock: Clock) -> None:
+    health.beat(frozenset({"watcher for pods", "watcher for inferenceservices"}))
+    health.beat(frozenset())
+    health.forget_watchers()
+    for _ in range(3):
+        clock.now += WATCHER_BOUND_SECONDS
+        health.beat(frozenset({"watcher for pods"}))
+    assert health.not_alive() is None
+
+
 def test_an_api_server_that_is_away_takes_readiness_not_life(health: Health, clock: Clock) -> None:
     clock.now += READY_BOUND_SECONDS + 1
     health.beat()

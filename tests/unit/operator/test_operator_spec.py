@@ -49,7 +49,7 @@ def test_quantities_are_compared_by_value() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_profile_gives_a_valid_spec(profile: str) -> None:
     spec = parse_spec(DIGITS | {"profile": profile})
-    assert (spec.scaling.min_replicas, spec.scaling.metric) == (1, "cpu")
+    assert (spec.scaling.min_replicas, spec.scaling.metric) == (PROFILES[profile].min_replicas, "cpu")
     assert spec.scaling.max_replicas == PROFILES[profile].max_replicas
     assert spec.scaling.target == PROFILES[profile].target
     assert set(spec.resources["requests"]) == set(spec.resources["limits"]) == {"cpu", "memory"}
@@ -72,7 +72,7 @@ def test_a_model_on_a_gpu_gets_the_memory_that_cuda_takes(given: Any, request_: 
 
 def test_the_default_profile_has_the_documented_numbers() -> None:
     scaling = parse_spec(DIGITS).scaling
-    assert (scaling.min_replicas, scaling.max_replicas, scaling.target) == (1, 5, 70)
+    assert (scaling.min_replicas, scaling.max_replicas, scaling.target) == (2, 5, 70)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,33 @@ def test_a_default_never_contradicts_the_user(given: Any, request_: Any, limit: 
 
 def test_min_above_the_default_max_raises_max() -> None:
     assert parse_spec(DIGITS | {"scaling": {"minReplicas": 30}}).scaling.max_replicas == 30
+
+
+def test_max_below_the_default_min_lowers_min() -> None:
+    assert parse_spec(DIGITS | {"scaling": {"maxReplicas": 1}}).scaling.min_replicas == 1
+
+
+def test_one_speed_can_be_set_and_the_rest_stays_the_profiles() -> None:
+    given = {"scaleDown": {"stabilizationWindowSeconds": 7}}
+    behavior = parse_spec(DIGITS | {"scaling": {"behavior": given}}).scaling.behavior
+    profile = PROFILES["latency"]
+    assert behavior["scaleUp"] == profile.scale_up.as_json()
+    assert behavior["scaleDown"] == profile.scale_down.as_json() | {"stabilizationWindowSeconds": 7}
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen"),
+    [
+        ({"batching": {"streams": 3}}, (3, 1, 64)),
+        ({"batching": {"batchSize": 4}}, (1, 4, 64)),
+        ({"batching": {"queueSize": 0}}, (1, 1, 0)),
+        ({"accelerator": {"gpus": 1}}, (1, 8, 64)),
+        ({"profile": "throughput"}, (0, 0, 256)),
+    ],
+)
+def test_each_value_of_batching_can_be_set_by_itself(raw: Any, seen: tuple[int, int, int]) -> None:
+    batching = parse_spec(DIGITS | raw).batching
+    assert (batching.streams, batching.batch_size, batching.queue_size) == seen
 
 
 def test_a_digest_may_name_its_algorithm() -> None:
@@ -124,6 +151,8 @@ def test_who_fetches_the_weights(scheme: str, remote: bool) -> None:
         (DIGITS | {"scaling": {"minReplicas": 0}}, "1 <= minReplicas"),
         (DIGITS | {"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "not 3 and 2"),
         (DIGITS | {"scaling": {"target": "many"}}, "does not have the shape"),
+        (DIGITS | {"scaling": {"target": 0}}, "must be at least 1"),
+        (DIGITS | {"resources": {"requests": {"cpu": "0"}}}, "requests.cpu is 0"),
         (DIGITS | {"weights": {"uri": "builtin://digits", "sha256": "abc"}}, "64 lower case"),
         (DIGITS | {"resources": {"requests": {"cpu": "3"}, "limits": {"cpu": "2"}}}, "lower the request"),
         (DIGITS | {"resources": {"requests": {"cpu": "much"}}}, "is not a quantity"),

@@ -55,6 +55,52 @@ def test_a_foreign_disruption_budget_is_left_alone_and_nothing_else() -> None:
     assert [wanted["kind"] for wanted in decision.objects] == ["InferenceService"]
 
 
+def test_the_values_in_force_are_shown_and_kept_while_a_spec_cannot_be_served() -> None:
+    status = decide(seen({"profile": "cost", "batching": {"queueSize": 7}})).status
+    assert status is not None
+    assert status["effective"] == {
+        "profile": "cost",
+        "minReplicas": 1,
+        "maxReplicas": 2,
+        "metric": "cpu",
+        "target": 85,
+        "behavior": {
+            "scaleUp": {
+                "stabilizationWindowSeconds": 120,
+                "selectPolicy": "Max",
+                "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
+            },
+            "scaleDown": {
+                "stabilizationWindowSeconds": 600,
+                "selectPolicy": "Max",
+                "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
+            },
+        },
+        "resources": {
+            "requests": {"cpu": "250m", "memory": "256Mi"},
+            "limits": {"cpu": "1", "memory": "1536Mi"},
+        },
+        "gpus": 0,
+        "spread": "pack",
+        "maxUnavailable": "50%",
+        "streams": 0,
+        "batchSize": 0,
+        "queueSize": 7,
+        "allowDowntime": False,
+    }
+    broken = decide(seen({"resources": {"requests": {"cpu": 0}}}, status=status)).status
+    assert broken is not None
+    assert broken["effective"] == status["effective"]
+
+
+def test_a_fixed_number_of_replicas_has_neither_target_nor_behavior_in_force() -> None:
+    status = decide(seen({"scaling": {"metric": "none", "minReplicas": 3, "maxReplicas": 9}})).status
+    assert status is not None
+    shown = status["effective"]
+    assert (shown["minReplicas"], shown["maxReplicas"]) == (3, 3)
+    assert not {"target", "behavior"} & set(shown)
+
+
 def test_a_model_that_is_being_deleted_gets_nothing() -> None:
     snapshot = seen()
     snapshot.model["metadata"]["deletionTimestamp"] = "now"
@@ -73,7 +119,7 @@ def test_url_host_address_and_counts() -> None:
     served = Served("sha256:1", "cpu", "torch")
     status = decide(seen(service=ROUTED, deployment=replicas(2, 3), served=served)).status
     assert status is not None
-    assert {key: status[key] for key in status if key != "conditions"} == {
+    assert {key: status[key] for key in status if key not in ("conditions", "effective")} == {
         "observedGeneration": 3,
         "url": "http://digits-team.localhost",
         "host": "digits-team.localhost",

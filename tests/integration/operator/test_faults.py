@@ -1,0 +1,459 @@
+"""The API server refuses, forgets or stays silent, or two operators write; all of it converges."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.apiserver import ControlPlane, eventually
+from integration.faultproxy import Fault, FaultProxy, Hook
+from integration.kserve import CLASS
+from integration.operator_process import Process
+from integration.operator_runner import MODELS, Model, RunningOperator
+from prometheus_client import REGISTRY
+from squeeze_operator.snapshot import Served
+
+Make = Callable[..., Model]
+SERVED = Served("sha256:" + "1" * 64, "cpu", "openvino")
+
+
+@pytest.fixture
+def proxy(kserve_plane: ControlPlane) -> Iterator[FaultProxy]:
+    """A proxy that leads to the API server."""
+    running = FaultProxy(kserve_plane)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def behind(proxy: FaultProxy, tmp_path: Path) -> Iterator[RunningOperator]:
+    """An operator that reaches the API server through the proxy alone, with a quick audit."""
+    running = RunningOperator(proxy.kubeconfig(tmp_path / "proxy.kubeconfig"), audit_seconds=3.0)
+    running.served = SERVED
+    running.start()
+    yield running
+    proxy.held = False
+    running.stop()
+
+
+def children(model: Model) -> dict[str, list[dict[str, Any]]]:
+    """Everything that the operator has made in the model's namespace, by plural."""
+    namespace = model.namespace
+    paths = {
+        "inferenceservices": model.kserve.service_path.rpartition("/")[0],
+        "poddisruptionbudgets": f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
+        "horizontalpodautoscalers": model.kserve.autoscalers,
+    }
+    return {plural: model.kube.get(path)["items"] for plural, path in paths.items()}
+
+
+def converged(model: Model) -> None:
+    """The model serves, and there is exactly one child of each kind, all of them its own."""
+    eventually(lambda: all(children(model).values()), "every child is there", timeout=60)
+    model.kserve.serve(2)
+    model.wait("Ready", "True", timeout=60)
+    uid = model.get()["metadata"]["uid"]
+    for plural, found in children(model).items():
+        assert len(found) == 1, plural
+        assert found[0]["metadata"]["ownerReferences"][0]["uid"] == uid
+
+
+def queue_size(model: Model) -> str:
+    """The flag that tells which spec KServe has."""
+    arguments = model.kserve.service()["spec"]["predictor"]["containers"][0]["args"]
+    return next(flag for flag in arguments if flag.startswith("--queue-size="))
+
+
+def written() -> float:
+    """Objects that operators have written in this process."""
+    kinds = ("InferenceService", "PodDisruptionBudget", "HorizontalPodAutoscaler", "SqueezeModel", "Event")
+    name = "squeeze_operator_writes_total"
+    return sum(REGISTRY.get_sample_value(name, {"kind": kind}) or 0 for kind in kinds)
+
+
+@pytest.mark.usefixtures("behind")
+@pytest.mark.parametrize("code", [409, 429, 500, 503])
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [
+        ("PATCH", "/inferenceservices/"),
+        ("PATCH", "/horizontalpodautoscalers/"),
+        ("PATCH", "/status"),
+        ("GET", "/deployments/"),
+    ],
+    ids=["service", "autoscaler", "status", "read"],
+)
+def test_a_request_that_fails_for_a_while_is_tried_again(
+    proxy: FaultProxy, model: Make, method: str, part: str, code: int
+) -> None:
+    digits = model()
+    fault = Fault(method, part, code, times=3)
+    proxy.faults.append(fault)
+    digits.create()
+    eventually(lambda: fault.times == 0, "the fault has struck", timeout=60)
+    converged(digits)
+    assert digits.condition("Reconciling")["status"] == "False"
+
+
+@pytest.mark.usefixtures("behind")
+def test_a_webhook_that_is_down_is_told_and_needs_nobody_once_it_is_back(
+    proxy: FaultProxy, model: Make
+) -> None:
+    digits = model()
+    message = "Internal error occurred: failed calling webhook inferenceservice.kserve-webhook-server"
+    down = Fault("PATCH", "/inferenceservices/", 500, message, times=10**6)
+    proxy.faults.append(down)
+    digits.create()
+    assert "failed calling webhook" in digits.wait("Reconciling", "True", "ApiError")["message"]
+    assert digits.condition("Stalled")["status"] == "False"
+    tries = sum(method == "PATCH" and "/inferenceservices/" in path for method, path in proxy.requests)
+    assert tries < 20, "it backs off"
+    down.times = 0
+    converged(digits)
+
+
+@pytest.mark.usefixtures("behind")
+@pytest.mark.parametrize("code", [403, 422])
+def test_a_policy_that_refuses_is_told_and_needs_nobody_once_it_is_gone(
+    proxy: FaultProxy, model: Make, code: int
+) -> None:
+    digits = model()
+    policy = Fault("PATCH", "/inferenceservices/", code, "images must come from our registry", times=10**6)
+    proxy.faults.append(policy)
+    digits.create()
+    assert "images must come from" in digits.wait("Stalled", "True", "Rejected")["message"]
+    policy.times = 0
+    converged(digits)
+
+
+def test_a_watch_whose_version_is_too_old_is_begun_anew(
+    proxy: FaultProxy, behind: RunningOperator, model: Make
+) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    proxy.expired_watches = 12
+    proxy.silence_watches()
+    digits.change(batching={"queueSize": 7})
+    eventually(lambda: queue_size(digits) == "--queue-size=7", "the change is acted on", timeout=60)
+    assert behind.health.not_alive() is None
+
+
+def test_watches_that_fall_silent_cost_seconds_not_the_operator(
+    proxy: FaultProxy, behind: RunningOperator, model: Make
+) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    proxy.silence_watches()
+    digits.change(batching={"queueSize": 8})
+    # The audit asks for what no watch has told.
+    eventually(lambda: queue_size(digits) == "--queue-size=8", "the change is acted on", timeout=60)
+    assert behind.health.watch_lag() > 0, "and the watch is known to owe it"
+    assert behind.health.not_alive() is None
+
+
+def test_a_link_that_drops_everything_is_found_again(
+    proxy: FaultProxy, behind: RunningOperator, model: Make
+) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    proxy.silence_watches()
+    proxy.held = True
+    digits.change(batching={"queueSize": 9})
+    failed = {"method": "GET", "code": "0"}
+    before = REGISTRY.get_sample_value("squeeze_operator_api_requests_total", failed) or 0
+    eventually(
+        lambda: (REGISTRY.get_sample_value("squeeze_operator_api_requests_total", failed) or 0) > before,
+        "a request has been given up",
+        timeout=60,
+    )
+    assert behind.health.not_alive() is None, "a restart would not help"
+    proxy.held = False
+    eventually(lambda: queue_size(digits) == "--queue-size=9", "the change is acted on", timeout=120)
+    converged(digits)
+
+
+@pytest.mark.usefixtures("behind")
+def test_a_converged_model_costs_no_request_but_the_audits(proxy: FaultProxy, model: Make) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    eventually(lambda: digits.get()["status"].get("weights"), "all is known")
+    active = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": ""}
+    status = {"desiredReplicas": 2, "conditions": [active | {"lastTransitionTime": "2020-01-01T00:00:00Z"}]}
+    digits.kube.patch(f"{digits.kserve.autoscalers}/digits/status", {"status": status})
+    digits.wait("Scaling", "True", "FollowsLoad")
+
+    def audits() -> int:
+        return sum(path.endswith("/squeezemodels") for _, path in proxy.requests)
+
+    def about_the_model() -> int:
+        return sum(f"/namespaces/{digits.namespace}/" in path for _, path in proxy.requests)
+
+    def quiet() -> bool:
+        """Whether a whole round of audits asks nothing about the model."""
+        asked, rounds = about_the_model(), audits()
+        eventually(lambda: audits() >= rounds + 3, "three audits", timeout=60)
+        return about_the_model() == asked
+
+    # Looks that were due before may still come; then there are none.
+    eventually(quiet, "three audits without a request about the model", timeout=90)
+
+
+def test_two_operators_at_once_make_nothing_twice_and_come_to_rest(
+    kserve_plane: ControlPlane, model: Make
+) -> None:
+    kubeconfig = kserve_plane.folder / "operator.kubeconfig"
+    pair = [RunningOperator(kubeconfig, resync_seconds=2.0) for _ in range(2)]
+    for running in pair:
+        running.served = SERVED
+        running.start()
+    try:
+        digits = model()
+        digits.create()
+        converged(digits)
+        digits.change(batching={"queueSize": 5})
+        eventually(lambda: queue_size(digits) == "--queue-size=5", "the change is acted on")
+        converged(digits)
+        result = {"result": "succeeded"}
+
+        def reconciles() -> float:
+            return REGISTRY.get_sample_value("squeeze_operator_reconciles_total", result) or 0
+
+        eventually(lambda: digits.get()["status"].get("weights"), "all is known")
+
+        def at_rest() -> bool:
+            """Whether both look again and neither writes what the other has written."""
+            before, done = written(), reconciles()
+            eventually(lambda: reconciles() >= done + 6, "both have looked again", timeout=60)
+            return written() == before
+
+        eventually(at_rest, "they come to rest", timeout=60)
+    finally:
+        for running in pair:
+            running.stop()
+
+
+def test_a_restarted_operator_writes_nothing(kserve_plane: ControlPlane, model: Make) -> None:
+    kubeconfig = kserve_plane.folder / "operator.kubeconfig"
+    digits = model()
+    for turn in range(2):
+        running = RunningOperator(kubeconfig)
+        running.served = SERVED
+        running.start()
+        try:
+            if turn == 0:
+                digits.create()
+                converged(digits)
+                eventually(lambda: digits.get()["status"].get("weights"), "all is known")
+                metadata = {plural: found[0]["metadata"] for plural, found in children(digits).items()}
+                stored, before = digits.get()["metadata"], written()
+            else:
+                result = {"result": "succeeded"}
+                name = "squeeze_operator_reconciles_total"
+                done = REGISTRY.get_sample_value(name, result) or 0
+                digits.kube.patch(digits.path, {"metadata": {"labels": {"seen": "again"}}})
+                eventually(
+                    lambda: (REGISTRY.get_sample_value(name, result) or 0) > done,  # noqa: B023
+                    "it has looked",
+                )
+        finally:
+            running.stop()
+    assert written() == before
+    assert {plural: found[0]["metadata"] for plural, found in children(digits).items()} == metadata
+    assert digits.get()["metadata"]["generation"] == stored["generation"]
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_child_edited_a_hundred_times_is_right_in_the_end_and_no_loop_is_hot(model: Make) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    before = written()
+    for number in range(100):
+        digits.kube.patch(digits.kserve.service_path, {"spec": {"predictor": {"maxReplicas": 100 + number}}})
+    eventually(
+        lambda: digits.kserve.service()["spec"]["predictor"]["maxReplicas"] == 5, "it is right", timeout=60
+    )
+    converged(digits)
+    # One repair an edit at most, and the status beside them.
+    assert written() - before <= 110
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
+@pytest.mark.parametrize(
+    "step",
+    ["/inferenceservices/", "/poddisruptionbudgets/", "/horizontalpodautoscalers/", "/status"],
+    ids=["service", "budget", "autoscaler", "status"],
+)
+def test_an_operator_killed_in_the_midst_of_a_write_leaves_nothing_half_done(
+    kserve_plane: ControlPlane, proxy: FaultProxy, model: Make, tmp_path: Path, step: str, after: bool
+) -> None:
+    digits = model()
+    kubeconfig = proxy.kubeconfig(tmp_path / "proxy.kubeconfig")
+    image = "--predictor-image=registry.example/predictor:1"
+    first = Process(kubeconfig, tmp_path, f"--namespace={digits.namespace}", image)
+    try:
+        eventually(lambda: first.page("/readyz") == 200, "it is ready", timeout=60)
+        proxy.hooks.append(Hook("PATCH", step, after, first.child.kill))
+        digits.create()
+        assert first.child.wait(60) < 0, "it was killed"
+    finally:
+        first.child.kill()
+        first.child.wait(10)
+    second = RunningOperator(kserve_plane.folder / "operator.kubeconfig")
+    second.served = SERVED
+    second.start()
+    try:
+        converged(digits)
+    finally:
+        second.stop()
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize(
+    ("annotation", "theirs", "ours"),
+    [
+        ("serving.kserve.io/deploymentMode", "Knative", "Standard"),
+        (CLASS, "hpa", "external"),
+    ],
+)
+def test_a_mode_that_somebody_changes_is_set_back(
+    model: Make, annotation: str, theirs: str, ours: str
+) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    digits.kube.patch(digits.kserve.service_path, {"metadata": {"annotations": {annotation: theirs}}})
+    eventually(
+        lambda: digits.kserve.service()["metadata"]["annotations"][annotation] == ours, "it is set back"
+    )
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("resource", ["amd.com/gpu", "nvidia.com/mig-1g.10gb"])
+def test_an_accelerator_of_another_kind_leaves_nothing_of_the_first(model: Make, resource: str) -> None:
+    gpu = model("gpu")
+    gpu.create(accelerator={"gpus": 1})
+    gpu.kserve.service()
+    gpu.change(accelerator={"resourceName": resource})
+
+    def amounts() -> set[str]:
+        resources = gpu.kserve.service()["spec"]["predictor"]["containers"][0]["resources"]
+        return {name for kind in ("requests", "limits") for name in resources[kind]}
+
+    eventually(lambda: amounts() == {"cpu", "memory", resource}, "only the new kind is asked for")
+    gpu.change(accelerator={"gpus": 0}, profile="throughput")
+    eventually(lambda: amounts() == {"cpu", "memory"}, "none is asked for")
+    arguments = gpu.kserve.service()["spec"]["predictor"]["containers"][0]["args"]
+    assert "--device=cpu" in arguments
+
+
+@pytest.mark.usefixtures("operator")
+def test_serving_stays_true_through_an_update_and_ready_changes_once(model: Make) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    seen: list[tuple[str, str]] = []
+
+    def note() -> None:
+        conditions = {c["type"]: c["status"] for c in digits.get()["status"]["conditions"]}
+        state = (conditions["Serving"], conditions["Ready"])
+        if not seen or seen[-1] != state:
+            seen.append(state)
+
+    note()
+    digits.change(batching={"queueSize": 6})
+    eventually(lambda: queue_size(digits) == "--queue-size=6", "KServe has it")
+    note()
+    digits.wait("UpToDate", "False")
+    note()
+    digits.kserve.deploy()
+    for replicas, updated in ((3, 1), (3, 2), (2, 2)):
+        digits.kserve.report(replicas=replicas, ready=2, updated=updated)
+        eventually(lambda: digits.get()["status"]["replicas"] == replicas, "it is told")  # noqa: B023
+        note()
+    # KServe's own Ready goes Unknown for a while in every update; the route of the old replicas stands.
+    digits.wait("Ready", "True")
+    note()
+    assert seen == [("True", "True"), ("True", "False"), ("True", "True")]
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_slow_download_is_told_and_a_missed_deadline_heals_by_itself(model: Make) -> None:
+    slow = model("slow")
+    slow.create(weights={"uri": "https://example.com/model"})
+    slow.kserve.deploy()
+    slow.kserve.report(replicas=1, ready=0, updated=1)
+    fetching = {"name": "storage-initializer", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    slow.kserve.pod("a", phase="Pending", initContainerStatuses=[fetching | {"state": {"running": {}}}])
+    slow.wait("Reconciling", "True", "Downloading")
+    late = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "has timed out progressing",
+    }
+    service = slow.kserve.service()["spec"]
+    slow.kserve.report(replicas=1, ready=0, updated=1, conditions=[late])
+    slow.wait("Stalled", "True", "ProgressDeadlineExceeded")
+    assert slow.kserve.service()["spec"] == service, "the work in progress is left alone"
+    slow.kserve.report(replicas=1, ready=1, updated=1)
+    slow.kserve.route()
+    slow.wait("Ready", "True")
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_quota_that_forbids_the_pods_is_told_with_its_own_words(model: Make) -> None:
+    digits = model()
+    digits.create()
+    digits.kserve.deploy()
+    refused = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": 'pods "digits" is forbidden: exceeded quota: team, requested: cpu=500m',
+    }
+    digits.kserve.report(replicas=0, ready=0, updated=0, conditions=[refused])
+    assert "exceeded quota: team" in digits.wait("Stalled", "True", "PodsNotCreated")["message"]
+    digits.kserve.report(replicas=2, ready=2, updated=2)
+    digits.kserve.route()
+    digits.wait("Ready", "True")
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_longest_name_gets_every_child(kserve_plane: ControlPlane) -> None:
+    kube = kserve_plane.client()
+    kube.create("/api/v1/namespaces", {"metadata": {"name": "x"}})
+    longest = Model(kube, "x", "m" * 48)
+    longest.create()
+    try:
+        converged(longest)
+    finally:
+        kube.delete(MODELS.format("x"))
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_namespace_on_its_way_out_gets_nothing_new_and_no_hot_loop(model: Make) -> None:
+    digits = model()
+    digits.create()
+    converged(digits)
+    # No namespace controller runs here, so it stays on its way.
+    digits.kube.delete(f"/api/v1/namespaces/{digits.namespace}")
+    failed = {"result": "failed"}
+
+    def failures() -> float:
+        return REGISTRY.get_sample_value("squeeze_operator_reconciles_total", failed) or 0
+
+    before = failures()
+    digits.kube.delete(digits.kserve.service_path)
+    message = digits.wait("Stalled", "True", "Rejected")["message"]
+    assert "it is being terminated" in message
+    eventually(lambda: failures() > before, "it was tried")
+    assert digits.kube.get(digits.kserve.service_path) is None
+    assert failures() - before <= 6, "it backs off"
+    digits.kube.delete(digits.path)
+    assert digits.kube.get(digits.path) is None, "nothing holds the model back"

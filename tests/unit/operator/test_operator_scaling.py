@@ -1,0 +1,233 @@
+"""Who scales a model, and what the condition Scaling says about it."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from squeeze_operator.conditions import find
+from squeeze_operator.decide import Decision, decide
+from squeeze_operator.news import News
+from squeeze_operator.scalehistory import ScaleHistory, reversals
+from squeeze_operator.snapshot import Snapshot
+from unit.operator_snapshots import ROUTED, replicas, seen, unschedulable
+
+NOW = 1_800_000_000.0
+LONG_AGO, JUST_NOW = "2027-01-15T07:00:00Z", "2027-01-15T07:59:30Z"
+KIND = "HorizontalPodAutoscaler"
+CLASS = "serving.kserve.io/autoscalerClass"
+ACTIVE = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
+LIMITED = {"type": "ScalingLimited", "status": "True"}
+
+
+def blind(reason: str, message: str = "", since: str = LONG_AGO) -> dict[str, str]:
+    """The condition of an autoscaler that computes nothing."""
+    return ACTIVE | {"status": "False", "reason": reason, "message": message, "lastTransitionTime": since}
+
+
+def scaled(*conditions: dict[str, str], owner: str = "u1", **rest: Any) -> Snapshot:
+    """A model that serves, with its autoscaler in this state."""
+    owners = [{"kind": "SqueezeModel", "uid": owner, "controller": True}]
+    live = {
+        "kind": KIND,
+        "metadata": {"name": "digits", "namespace": "team", "uid": "u3", "ownerReferences": owners},
+        "status": {"conditions": list(conditions)},
+    }
+    shown = {"service": ROUTED, "deployment": replicas(2)} | rest
+    snapshot = seen(**shown, now=NOW)
+    return replace(snapshot, children={**snapshot.children, KIND: live})
+
+
+def with_class(snapshot: Snapshot, service: str, deployment: str | None = None) -> Snapshot:
+    """The snapshot with KServe's autoscaler class on the InferenceService and on the Deployment."""
+    made = copy.deepcopy(dict(snapshot.children["InferenceService"]))
+    made["metadata"]["annotations"] = {CLASS: service}
+    live = None
+    if deployment is not None and snapshot.deployment is not None:
+        metadata = snapshot.deployment["metadata"] | {"annotations": {CLASS: deployment}}
+        live = {**snapshot.deployment, "metadata": metadata}
+    return replace(snapshot, children={**snapshot.children, "InferenceService": made}, deployment=live)
+
+
+def kinds(decision: Decision) -> list[str]:
+    """The kinds of the objects to apply."""
+    return [wanted["kind"] for wanted in decision.objects]
+
+
+MORE = {"deployment": replicas(2, 3), "pods": [unschedulable("3 Insufficient cpu.")]}
+TABLE: list[tuple[str, Snapshot, bool, str, str]] = [
+    ("fixed", seen({"scaling": {"metric": "none"}}), True, "FixedReplicas", "2 replicas"),
+    ("well", scaled(ACTIVE), True, "FollowsLoad", "2 to 5 replicas, so that each uses 70 %"),
+    ("not made yet", seen(service=ROUTED), False, "AutoscalerStarting", "is made once"),
+    ("not looked yet", scaled(), False, "AutoscalerStarting", "has not looked"),
+    (
+        "KServe still scales",
+        seen(service=ROUTED, kserve_autoscaler={"metadata": {}}),
+        False,
+        "OldAutoscalerPresent",
+        "told to go",
+    ),
+    ("taken", scaled(ACTIVE, owner="another"), False, "NameTaken", "rename this model"),
+    (
+        "first minute",
+        scaled(blind("FailedGetContainerResourceMetric", "none", JUST_NOW)),
+        False,
+        "WaitingForMetrics",
+        "first metrics",
+    ),
+    (
+        "no metrics",
+        scaled(blind("FailedGetContainerResourceMetric", "no metrics from\n API")),
+        False,
+        "MetricsMissing",
+        "no metrics from API",
+    ),
+    (
+        "a replica without requests",
+        scaled(blind("FailedGetResourceMetric", "missing request for cpu in container x of Pod p")),
+        False,
+        "RequestsMissing",
+        "container x of Pod p",
+    ),
+    ("two", scaled(blind("AmbiguousSelector", "by digits and other")), False, "AnotherAutoscaler", "other"),
+    ("by hand", scaled(blind("ScalingDisabled", "zero")), False, "ScaledToZero", "scale it to 1"),
+    ("no room", scaled(ACTIVE, **MORE), False, "NoRoomToScale", "2 of 3 replicas answer. Unschedulable"),
+    (
+        "at the top",
+        scaled(ACTIVE, LIMITED | {"reason": "TooManyReplicas"}),
+        False,
+        "AtMaxReplicas",
+        "more than 5",
+    ),
+    ("at the bottom", scaled(ACTIVE, LIMITED | {"reason": "TooFewReplicas"}), True, "FollowsLoad", ""),
+    (
+        "up and down",
+        replace(scaled(ACTIVE), scalings=(2, 5, 2, 5, 2)),
+        False,
+        "Flapping",
+        "wanted 2, 5, 2, 5, 2 replicas",
+    ),
+    ("spec out of force", seen({"resources": {"requests": {"cpu": 0}}}), False, "Stalled", "not in force"),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
+def test_the_condition_says_who_scales_and_how_well(row: tuple[str, Snapshot, bool, str, str]) -> None:
+    _, snapshot, scales, reason, message = row
+    said = find(decide(snapshot).status, "Scaling")
+    assert (said["status"], said["reason"]) == (str(scales), reason)
+    assert message in said["message"]
+
+
+def test_trouble_with_scaling_takes_nothing_from_ready_and_is_announced_once() -> None:
+    snapshot = scaled(blind("FailedGetContainerResourceMetric"))
+    first = decide(snapshot)
+    assert find(first.status, "Ready")["status"] == "True"
+    assert [(a.type, a.reason) for a in first.announcements] == [
+        ("Normal", "Available"),
+        ("Warning", "MetricsMissing"),
+    ]
+    again = decide(replace(snapshot, model=dict(snapshot.model) | {"status": first.status}))
+    assert again.announcements == ()
+
+
+def test_what_passes_by_itself_is_looked_at_again_and_not_announced() -> None:
+    decision = decide(scaled(blind("FailedGetContainerResourceMetric", since=JUST_NOW)))
+    assert decision.look_again
+    assert [a.reason for a in decision.announcements] == ["Available"]
+
+
+@pytest.mark.parametrize(
+    ("service", "deployment", "wanted"),
+    [
+        ("external", None, True),
+        ("external", "external", True),
+        ("external", "hpa", False),
+        ("external", "none", False),
+        ("hpa", "hpa", False),
+        ("none", "none", False),
+    ],
+)
+def test_our_autoscaler_waits_until_kserve_has_let_go(
+    service: str, deployment: str | None, wanted: bool
+) -> None:
+    snapshot = with_class(seen(service=ROUTED, deployment=replicas(2)), service, deployment)
+    assert (KIND in kinds(decide(snapshot))) is wanted
+
+
+def test_our_autoscaler_waits_until_kserves_is_gone() -> None:
+    snapshot = with_class(seen(service=ROUTED, deployment=replicas(2)), "external", "external")
+    old = replace(snapshot, kserve_autoscaler={"metadata": {"name": "digits-predictor"}})
+    assert KIND not in kinds(decide(old))
+    assert KIND in kinds(decide(snapshot))
+
+
+def test_a_fixed_number_lets_the_autoscaler_go_and_only_our_own() -> None:
+    spec = {"scaling": {"metric": "none"}}
+    decision = decide(scaled(ACTIVE, spec=spec))
+    assert [gone["metadata"]["uid"] for gone in decision.unwanted] == ["u3"]
+    assert KIND not in kinds(decision)
+    assert decide(scaled(ACTIVE, spec=spec, owner="another")).unwanted == ()
+
+
+@pytest.mark.parametrize("metric", ["utilization", "latency"])
+def test_a_metric_that_needs_keda_leaves_everything_as_it_is(metric: str) -> None:
+    decision = decide(scaled(ACTIVE, spec={"scaling": {"metric": metric, "target": 50}}))
+    assert (decision.objects, decision.unwanted) == ((), ())
+    assert find(decision.status, "Serving")["status"] == "True"
+
+
+def test_a_foreign_autoscaler_is_left_alone_and_nothing_else() -> None:
+    assert kinds(decide(scaled(ACTIVE, owner="another"))) == ["InferenceService", "PodDisruptionBudget"]
+
+
+# What was seen over time.
+
+
+@pytest.mark.parametrize(
+    ("wishes", "turns"),
+    [((), 0), ((1,), 0), ((1, 2, 5), 0), ((1, 3, 1), 1), ((1, 3, 1, 3, 1), 3), ((5, 4, 3, 4), 1)],
+)
+def test_turns_are_counted(wishes: tuple[int, ...], turns: int) -> None:
+    assert reversals(wishes) == turns
+
+
+def test_wishes_are_remembered_for_half_an_hour_and_only_of_models_that_are_there() -> None:
+    time = [0.0]
+    history = ScaleHistory(lambda: time[0])
+
+    def wish(number: int | None) -> tuple[int, ...]:
+        owners = [{"uid": "other"}, {"uid": "u1", "controller": True}]
+        return history.note({"metadata": {"ownerReferences": owners}, "status": {"desiredReplicas": number}})
+
+    assert wish(None) == ()
+    assert wish(1) == (1,)
+    assert wish(1) == (1,)
+    time[0] = 1000.0
+    assert wish(3) == (1, 3)
+    time[0] = 2000.0
+    assert wish(3) == (3,)
+    history.forget_except(frozenset({"u1"}))
+    assert wish(2) == (3, 2)
+    history.forget_except(frozenset())
+    assert wish(2) == (2,)
+
+
+def test_a_measurement_is_no_news_and_every_other_change_is() -> None:
+    news = News()
+    measured = {"currentMetrics": [{"value": 1}], "desiredReplicas": 1, "conditions": [ACTIVE]}
+    live: dict[str, Any] = {"metadata": {"uid": "u"}, "spec": {"minReplicas": 1}, "status": measured}
+
+    def worth(kind: str = "MODIFIED", **changed: Any) -> bool:
+        return news.worth({"type": kind, "object": copy.deepcopy(live | changed)})
+
+    assert worth("ADDED")
+    assert not worth()
+    assert not worth(status=measured | {"currentMetrics": [{"value": 2}]})
+    assert not worth(status=measured | {"conditions": [ACTIVE | {"message": "other words"}]})
+    assert worth(status=measured | {"conditions": [blind("FailedGetResourceMetric")]})
+    assert worth(status=measured | {"desiredReplicas": 2})
+    assert worth(spec={"minReplicas": 2})
+    assert worth(metadata={"uid": "u", "labels": {"a": "b"}})
+    assert worth("DELETED")
+    assert worth("ADDED")
