@@ -30,21 +30,22 @@ CLIENTS = 8
 
 @dataclass
 class Traffic:
-    """What the clients of one server met; `lost` has a line for each request that got no answer."""
+    """What the clients of one server met; `lost` has a line for each request that got no answer.
 
+    While `endpoint` holds, a Service would give them new connections to the server.
+    """
+
+    endpoint: bool = True
     answered: int = 0
     reconnected: int = 0
     lost: list[str] = field(default_factory=list)
 
 
 async def http_client(port: int, traffic: Traffic) -> None:
-    """Sends on one connection until the server closes it, then on a new one, until none can be had."""
+    """Sends on one connection until the server closes it, then on a new one, while one can be had."""
     head = f"POST /v1/models/digits:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(PICTURE)}\r\n\r\n"
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
-            return
+    while traffic.endpoint:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             while True:
                 writer.write(head.encode() + PICTURE)
@@ -65,7 +66,7 @@ async def http_client(port: int, traffic: Traffic) -> None:
 
 
 async def grpc_client(port: int, traffic: Traffic) -> None:
-    """Calls on one channel until no connection can be had."""
+    """Calls on one channel while a connection can be had."""
     raw = len(PICTURE).to_bytes(4, "little") + PICTURE
     message = pb.ModelInferRequest(
         model_name="digits",
@@ -81,7 +82,7 @@ async def grpc_client(port: int, traffic: Traffic) -> None:
                 await stub.ModelInfer(message, timeout=60)
                 traffic.answered += 1
             except grpc.aio.AioRpcError as error:
-                if "Connection refused" not in (error.details() or ""):
+                if "failed to connect" not in (error.details() or ""):
                     traffic.lost.append(f"{error.code()}: {error.details()}")
                 return
 
@@ -107,24 +108,23 @@ async def kubernetes_service(target: int) -> AsyncIterator[asyncio.Server]:
 async def storm(predictor: Predictor, grpc_port: int) -> Traffic:
     """SIGTERM once every client has had answers; returns when all clients have ended.
 
-    They come through Services, which give them no new connection some time after the server is not ready.
+    As with a Service, they get no new connection from some time after the server is not ready.
     """
     traffic = Traffic()
     async with (
         asyncio.timeout(120),
-        kubernetes_service(predictor.port) as http,
-        kubernetes_service(grpc_port) as rpc,
+        kubernetes_service(grpc_port) as through,
         asyncio.TaskGroup() as clients,
     ):
         for _ in range(CLIENTS):
-            clients.create_task(http_client(http.sockets[0].getsockname()[1], traffic))
-            clients.create_task(grpc_client(rpc.sockets[0].getsockname()[1], traffic))
+            clients.create_task(http_client(predictor.port, traffic))
+            clients.create_task(grpc_client(through.sockets[0].getsockname()[1], traffic))
         while traffic.answered < 5 * CLIENTS:
             await asyncio.sleep(0.01)
         predictor.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(LAG_SECONDS)
-        http.close()
-        rpc.close()
+        traffic.endpoint = False
+        through.close()
     return traffic
 
 
