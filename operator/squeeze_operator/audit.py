@@ -67,6 +67,7 @@ async def run_audit(
     enqueue: Callable[[Key], None],
     unwatched: Callable[[], Awaitable[bool]],
     kserve_served: Callable[[], Awaitable[bool]],
+    on_kserve_missing: Callable[[], None],
     restart_watches: Callable[[], None],
     interval_seconds: float,
 ) -> None:
@@ -82,6 +83,8 @@ async def run_audit(
             listed = await list_models()
             owed = audit.compare(listed)
             was_installed, installed = installed, await kserve_served()
+            if not installed:
+                on_kserve_missing()
             for key in map(_key, listed) if installed and not was_installed else owed:
                 enqueue(key)
             missing = await unwatched()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from squeeze_operator.audit import BOUND_SECONDS
+from squeeze_operator.names import Resource
 
 LOOP_BOUND_SECONDS = 30.0
 WATCHER_BOUND_SECONDS = 60.0
@@ -42,9 +43,9 @@ class Health:
         gone = self.watchers - watchers
         self._gone = {name: self._gone.get(name, self.beat_at) for name in gone}
 
-    def forget_watchers(self) -> None:
-        """Called where a watched kind is no longer served, so that its watcher is not missed."""
-        self.watchers, self._gone = frozenset(), {}
+    def forget_watchers(self, resource: Resource) -> None:
+        """Called while a kind is not served, so that its watcher is not missed."""
+        self.watchers = frozenset(name for name in self.watchers if not watches(name, resource))
 
     def not_alive(self) -> str | None:
         """Why a restart is needed, or None."""
@@ -71,6 +72,11 @@ class Health:
         if self._clock() - synced > READY_BOUND_SECONDS:
             return f"the API server has not answered for {self._clock() - synced:.0f} s"
         return self.not_alive()
+
+
+def watches(watcher: str, resource: Resource) -> bool:
+    """Whether kopf's watcher of this name, such as "watcher for pods.v1@None", watches a kind."""
+    return watcher.startswith(f"watcher for {resource.plural}.{resource.version}")
 
 
 def serve(port: int, checks: Mapping[str, Check], host: str = "") -> ThreadingHTTPServer:

@@ -50,7 +50,7 @@ async def run(
         health.busy_since = lambda: [worker.busy_since for worker in workers]
         health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
 
-        watches = watch.Watches(configuration, settings.namespaces, audit, queue.add, health.forget_watchers)
+        watches = watch.Watches(configuration, settings.namespaces, audit, queue.add)
 
         async def models() -> list[Json]:
             scopes = settings.namespaces or (None,)
@@ -73,7 +73,14 @@ async def run(
             return await api.serves(names.INFERENCE_SERVICES, scope)
 
         parts["audit"] = run_audit(
-            audit, models, queue.add, unwatched, kserve_served, watches.restart, settings.audit_seconds
+            audit,
+            models,
+            queue.add,
+            unwatched,
+            kserve_served,
+            lambda: health.forget_watchers(names.INFERENCE_SERVICES),
+            watches.restart,
+            settings.audit_seconds,
         )
         parts["heartbeat"] = _beat(health)
         parts["stopper"] = watches.halt_on(stop)

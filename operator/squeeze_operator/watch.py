@@ -18,6 +18,7 @@ from kubernetes.client import Configuration
 from squeeze_operator import metrics, names
 from squeeze_operator.api import bearer
 from squeeze_operator.audit import RETRY_SECONDS, WatchAudit
+from squeeze_operator.health import watches
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.news import News
 
@@ -103,13 +104,11 @@ class Watches:
         namespaces: Sequence[str],
         audit: WatchAudit,
         enqueue: Callable[[Key], None],
-        on_kind_removed: Callable[[], None],
     ) -> None:
         self._configuration = configuration
         self._namespaces = namespaces
         self._audit = audit
         self._enqueue = enqueue
-        self._on_kind_removed = on_kind_removed
         self._halt = asyncio.Event()
         self._again = False
         self._started_at = time.monotonic()
@@ -127,7 +126,6 @@ class Watches:
                 if getattr(error, "status", None) != 404:
                     raise
                 log.warning("a watched kind is no longer served; starting the watches anew")
-                self._on_kind_removed()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             if not self._again:
@@ -168,7 +166,7 @@ class Watches:
         return [
             resource
             for resource in (names.MODELS, *OWNED)
-            if not any(name.startswith(f"watcher for {resource.plural}.{resource.version}") for name in alive)
+            if not any(watches(name, resource) for name in alive)
         ]
 
 

@@ -6,6 +6,7 @@ sees: every process goes on in step, and the damage is named and counted.
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +125,9 @@ def loader(
 def _begin_worker(_: int) -> None:
     # Two processes that each use all cores for one picture are slower than two that use one each.
     torch.set_num_threads(1)
+    # A signal to the whole group is for the process that trains, which ends these when it has saved.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def heads(split: Split, store: Store) -> NDArray[np.int64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ class Trainer:
         )
         pictures = Pictures(job.listing.train, job.store, recipe.input, recipe.augmentation, seed)
         on_gpu = job.group.device.type == "cuda"
-        for batch in self._unless_stopped(loader(pictures, keys, job.settings.data.workers, on_gpu)):
+        for batch in loader(pictures, keys, job.settings.data.workers, on_gpu):
             self._iterate(batch, epoch)
             if self._validation_is_due():
                 self._validate()
@@ -105,17 +104,6 @@ class Trainer:
                 self._save()
             if self._is_over():
                 return
-
-    def _unless_stopped(self, batches: Iterable[Any]) -> Iterator[Batch]:
-        """The batches. A SIGTERM to all processes at once ends those that load, which must not look like a
-        fault.
-        """
-        try:
-            yield from batches
-        except RuntimeError:
-            if not self._stop.asked or self._job.group.world > 1:
-                raise
-            self._interrupt()
 
     def _iterate(self, batch: Batch, epoch: int) -> None:
         job, recipe, state = self._job, self._job.recipe, self.state

@@ -20,7 +20,7 @@ from squeeze_trainer.network import Normaliser, freeze_features
 from squeeze_trainer.optimise import set_rate
 from squeeze_trainer.settings import Recipe
 
-# Activations of this many pictures fit a core's caches best; measured on SqueezeNet 1.0 at 227 pixels.
+# Bounds the activations of one pass: a whole batch of 128 pictures of 227 pixels would need gigabytes.
 CPU_MICRO_BATCH = 16
 
 

@@ -98,7 +98,7 @@ def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(data: Path, tm
         "--out",
         str(tmp_path),
         "--iterations",
-        "60",
+        "24",
         *RECIPE,
     ]
     # To the whole group, as some service managers do: the processes that load pictures end too.
@@ -115,7 +115,7 @@ def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(data: Path, tm
     done = run(command)
     assert f"resuming from {name}" in done.stderr
     assert done.stdout == f"{tmp_path}/model\n"
-    assert artifacts.load(tmp_path / "model").config.provenance["iterations"] == 60
+    assert artifacts.load(tmp_path / "model").config.provenance["iterations"] == 24
 
 
 def test_sigkill_loses_no_more_than_the_work_since_the_last_checkpoint(data: Path, tmp_path: Path) -> None:

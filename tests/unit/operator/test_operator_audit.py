@@ -36,7 +36,9 @@ async def audited(served: list[bool | Exception], rounds: int) -> list[list[str]
     def enqueue(key: Key) -> None:
         found[-1].append(key.name)
 
-    task = asyncio.create_task(run_audit(audit, models, enqueue, unwatched, kserve, lambda: None, 0.001))
+    task = asyncio.create_task(
+        run_audit(audit, models, enqueue, unwatched, kserve, lambda: None, lambda: None, 0.001)
+    )
     try:
         async with asyncio.timeout(10):
             while len(found) <= rounds:

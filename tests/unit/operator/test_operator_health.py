@@ -14,7 +14,7 @@ from squeeze_operator.health import (
     Health,
     serve,
 )
-from squeeze_operator.names import Key
+from squeeze_operator.names import INFERENCE_SERVICES, Key
 
 
 class Clock:
@@ -86,13 +86,21 @@ def test_a_watcher_that_has_died_is_named(health: Health, clock: Clock, over: fl
 
 
 def test_a_watcher_of_a_kind_that_was_removed_is_not_missed(health: Health, clock: Clock) -> None:
-    health.beat(frozenset({"watcher for pods", "watcher for inferenceservices"}))
-    health.beat(frozenset())
-    health.forget_watchers()
+    pods, services = (
+        "watcher for pods.v1@None",
+        "watcher for inferenceservices.v1beta1.serving.kserve.io@None",
+    )
+    health.beat(frozenset({pods, services}))
+    health.beat(frozenset({pods}))
+    health.forget_watchers(INFERENCE_SERVICES)
     for _ in range(3):
         clock.now += WATCHER_BOUND_SECONDS
-        health.beat(frozenset({"watcher for pods"}))
+        health.beat(frozenset({pods}))
     assert health.not_alive() is None
+    health.beat(frozenset())
+    clock.now += WATCHER_BOUND_SECONDS + 1
+    health.beat(frozenset())
+    assert health.not_alive() == f"ended: {pods}", "others are missed as ever"
 
 
 def test_an_api_server_that_is_away_takes_readiness_not_life(health: Health, clock: Clock) -> None:
