@@ -189,9 +189,9 @@ class Trainer:
             self.best = {name: tensor.cpu().clone() for name, tensor in self.network.state_dict().items()}
         else:
             state.without_improvement += 1
-        self._view.validated(found, improved, state)
         if improved or self._is_late():
             self._save()
+        self._view.validated(found, improved, state)
 
     def _is_over(self) -> bool:
         """The budget is spent, or validation has not improved for long enough."""
