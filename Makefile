@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz benchtraining finetuning
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -52,12 +52,6 @@ e2e: venv ## Run the tests on the kind cluster (brings it up)
 
 bench: venv ## Measure the predictor beside other servers (QUICK=1: 6 minutes, else about 25)
 	@$(BIN)/python -m bench.run
-
-benchtraining: venv ## Measure the trainer beside torchvision's reference recipe, on one core
-	@$(BIN)/python -m bench.training
-
-finetuning: venv ## Show what pretrained weights are worth, on a small set of real pictures
-	@$(BIN)/python -m bench.finetuning
 
 fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock
