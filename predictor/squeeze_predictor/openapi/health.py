@@ -15,6 +15,9 @@ from squeeze_predictor.openapi.parts import (
 
 _TEXT: Json = {"type": "string"}
 _READY: Json = {"const": True}
+_PRECISION: Json = {"enum": ["f32", "bf16", "int8"]}
+_SIZE: Json = {"type": "integer", "minimum": 1}
+_ABOVE_0: Json = {"type": "number", "exclusiveMinimum": 0}
 
 
 def paths(given: Facts) -> Json:
@@ -63,12 +66,17 @@ def schemas(given: Facts) -> Json:
         "architecture": {"enum": ["squeezenet1_0", "squeezenet1_1"]},
         "num_classes": {"const": given.num_classes},
         "engine": _TEXT,
+        "precision": _PRECISION,
         "device": _TEXT,
         "requested_device": {"enum": ["auto", "cpu", "cuda"]},
         "passed_over": listed(_TEXT),
+        "batch_size": _SIZE,
+        "capacity": listed(closed({"batch": _SIZE, "pictures_per_second": _ABOVE_0, "seconds": _ABOVE_0})),
     }
     return {
-        "Ready": closed({"ready": _READY, "engine": _TEXT, "passed_over": listed(_TEXT)}),
+        "Ready": closed(
+            {"ready": _READY, "engine": _TEXT, "precision": _PRECISION, "passed_over": listed(_TEXT)}
+        ),
         "Server": closed({"name": _TEXT, "version": _TEXT, "extensions": listed(_TEXT)}),
         "ModelMetadata": closed(
             {

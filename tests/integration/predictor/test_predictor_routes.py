@@ -72,6 +72,7 @@ def test_metadata_says_what_is_really_served(client: httpx.Client, weights: str)
     assert {output["name"] for output in metadata["outputs"]} == {"class_id", "probability", "label"}
     properties = metadata["properties"]
     assert properties.pop("weights_digest").startswith("sha256:")
+    assert [rate["batch"] for rate in properties.pop("capacity")] == [properties.pop("batch_size")] == [1]
     assert properties == {
         "weights": weights,
         "architecture": "squeezenet1_1",
