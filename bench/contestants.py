@@ -50,12 +50,21 @@ class Contestant:
 
 
 def ours(weights: str, module: str = "squeeze_predictor") -> Contestant:
-    """This project's predictor, with its defaults."""
+    """This project's predictor in float32, as the limit and the other servers compute."""
     command = (
         *("-m", module, "--host=127.0.0.1", "--model-name=squeezenet", f"--weights={weights}"),
-        *("--port={port}", "--grpc-port={grpc_port}"),
+        *("--port={port}", "--grpc-port={grpc_port}", "--precision=f32"),
     )
     return Contestant(OURS, command, "/v1/models/squeezenet:predict", protocols.RAW, engine="openvino")
+
+
+def deployed(weights: str) -> Contestant:
+    """This project's predictor with its defaults: bfloat16 where the CPU computes it itself."""
+    command = (
+        *("-m", "squeeze_predictor", "--host=127.0.0.1", "--model-name=squeezenet", f"--weights={weights}"),
+        *("--port={port}", "--grpc-port=0"),
+    )
+    return Contestant(OURS, command, "/v1/models/squeezenet:predict", protocols.RAW, engine="auto")
 
 
 def peers() -> list[Contestant]:

@@ -22,6 +22,8 @@ def ratios(results: Json) -> Json:
     alone, steady = ours["pictures"][picture]["1"], ours["open_70_percent"]
     flooded = ours["overload_3x"]
     documented, same_engine = best_peer(results, "torch"), best_peer(results, "openvino")
+    # In the precision that the predictor chooses by itself.
+    deployed = best_peer(results, "auto")
     fastapi = results["peers"].get("FastAPI, torch", {}).get("first_answer_s")
     return {
         "throughput_vs_limit": ours_of_limit,
@@ -29,6 +31,7 @@ def ratios(results: Json) -> Json:
             protocol: of_limit(figures) for protocol, figures in ours["protocols"].items()
         },
         "throughput_vs_best_peer": ours_of_limit / documented if documented else None,
+        "deployed_vs_best_peer": deployed / documented if deployed and documented else None,
         "throughput_vs_best_peer_same_engine": ours_of_limit / same_engine if same_engine else None,
         "two_cores_vs_one": two_cores,
         "two_cores_limit_vs_one": two_cores_limit,

@@ -81,9 +81,9 @@ def side_by_side(plan: Plan, weights: str, loop: str) -> Json:
 
 
 def peers(bench: Bench, picture: Picture) -> Json:
-    """Every other server, by its title."""
+    """Every other server by its title, and ours as it is deployed."""
     found = {}
-    for peer in contestants.peers():
+    for peer in (contestants.deployed(bench.weights), *contestants.peers()):
         if bench.plan.quick and peer.requirements:
             continue
         say(peer.title)
