@@ -38,7 +38,7 @@ def ratios(results: Json) -> Json:
         "two_cores_vs_limit": two_cores / two_cores_limit,
         "p50_alone_vs_limit": alone["p50_ms"] * alone["limit_beside"] / 1000,
         "p99_vs_p50_at_70_percent": steady["p99_ms"] / steady["p50_ms"],
-        "goodput_at_3x_vs_capacity": of_limit({"32": flooded}) / ours_of_limit,
+        "goodput_at_3x_vs_capacity": _share(flooded) / ours_of_limit,
         "p99_at_3x_vs_queue": flooded["p99_ms"] / 1000 / (ADMITTED / flooded["per_second"]),
         "start_vs_fastapi_torch": ours["first_answer_s"] / fastapi if fastapi else None,
         "metrics_overhead": results["metrics"]["ImageNet"]["ratio"],
@@ -54,7 +54,11 @@ def rate(by_concurrency: Json) -> float:
 
 def of_limit(by_concurrency: Json) -> float:
     """The highest share of the limit that was measured beside it, over the concurrencies."""
-    return float(max(one["per_second"] / one["limit_beside"] for one in by_concurrency.values()))
+    return max(_share(one) for one in by_concurrency.values())
+
+
+def _share(one: Json) -> float:
+    return float(one["per_second"] / one["limit_beside"])
 
 
 def load_cores(by_concurrency: Json) -> float:

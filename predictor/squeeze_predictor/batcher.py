@@ -44,11 +44,10 @@ class Batcher:
         Raises what ``infer`` raises.
         """
         result: asyncio.Future[Logits] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(infer, picture, result, copy_context())
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(infer, picture, result, copy_context()))
         if self._engine is None:
             self._engine = asyncio.create_task(self._run(size))
-        return await waiting.result
+        return await result
 
     async def _run(self, size: int) -> None:
         try:

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 Make = Callable[..., Model]
 LONG_AGO = "2020-01-01T00:00:00Z"
+GOOD = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "well"}
 SCALED_OBJECT_CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -185,11 +186,10 @@ def test_trouble_with_metrics_is_said_and_takes_nothing_from_ready(model: Make) 
     digits.create()
     digits.kserve.serve(2)
     made(digits)
-    good = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "well"}
-    measured(digits, 5, good)
+    measured(digits, 5, GOOD)
     digits.wait("Scaling", "True", "FollowsLoad")
     digits.wait("Ready", "True", "Available")
-    bad = good | {"status": "False", "reason": "FailedGetContainerResourceMetric"}
+    bad = GOOD | {"status": "False", "reason": "FailedGetContainerResourceMetric"}
     measured(digits, 5, bad | {"message": "unable to get metrics for resource cpu: no metrics returned"})
     missing = digits.wait("Scaling", "False", "MetricsMissing")
     assert "no metrics returned" in missing["message"]
@@ -198,9 +198,9 @@ def test_trouble_with_metrics_is_said_and_takes_nothing_from_ready(model: Make) 
     measured(digits, 5, bad | {"message": "missing request for cpu in container kserve-container of Pod p"})
     digits.wait("Scaling", "False", "RequestsMissing")
     limited = {"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas", "message": ""}
-    measured(digits, 500, good, limited)
+    measured(digits, 500, GOOD, limited)
     digits.wait("Scaling", "False", "AtMaxReplicas")
-    measured(digits, 5, good)
+    measured(digits, 5, GOOD)
     digits.wait("Scaling", "True", "FollowsLoad")
 
 
@@ -210,8 +210,7 @@ def test_measurements_alone_cost_no_reconcile(model: Make) -> None:
     digits.create()
     digits.kserve.serve(2)
     made(digits)
-    good = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "well"}
-    measured(digits, 1, good)
+    measured(digits, 1, GOOD)
     digits.wait("Scaling", "True", "FollowsLoad")
     seen = {"kind": "HorizontalPodAutoscaler"}
 
@@ -223,7 +222,7 @@ def test_measurements_alone_cost_no_reconcile(model: Make) -> None:
 
     before, done = events(), reconciles()
     for load in range(2, 12):
-        measured(digits, load, good)
+        measured(digits, load, GOOD)
     eventually(lambda: events() >= before + 10, "the watch has told of each")
     # Looks that were under way, or due because nothing is known of the replicas yet, may still end.
     assert reconciles() - done <= 4
