@@ -50,21 +50,18 @@ class Contestant:
 
 
 def ours(weights: str, module: str = "squeeze_predictor") -> Contestant:
-    """This project's predictor in float32, as the limit and the other servers compute."""
+    """This project's predictor with its defaults: in float32, as the limit and the other servers."""
     command = (
         *("-m", module, "--host=127.0.0.1", "--model-name=squeezenet", f"--weights={weights}"),
-        *("--port={port}", "--grpc-port={grpc_port}", "--precision=f32"),
+        *("--port={port}", "--grpc-port={grpc_port}"),
     )
     return Contestant(OURS, command, "/v1/models/squeezenet:predict", protocols.RAW, engine="openvino")
 
 
-def deployed(weights: str) -> Contestant:
-    """This project's predictor with its defaults: bfloat16 where the CPU computes it itself."""
-    command = (
-        *("-m", "squeeze_predictor", "--host=127.0.0.1", "--model-name=squeezenet", f"--weights={weights}"),
-        *("--port={port}", "--grpc-port=0"),
-    )
-    return Contestant(OURS, command, "/v1/models/squeezenet:predict", protocols.RAW, engine="auto")
+def ours_in_bf16(weights: str) -> Contestant:
+    """This project's predictor where bfloat16 is allowed."""
+    one = ours(weights)
+    return replace(one, command=(*one.command, "--precision=bf16"), engine="bf16")
 
 
 def peers() -> list[Contestant]:

@@ -19,7 +19,7 @@ from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.kubectl import Object
 
 from bench import pictures
-from bench.in_cluster import Task, Way
+from bench.in_cluster import CLIENTS, Task, Way
 
 Json = dict[str, Any]
 NAMESPACE, MODEL, JOB = "bench", "digits", "load"
@@ -30,7 +30,7 @@ CPU = {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"cpu": "1", "memo
 
 
 def measure(seconds: float, rounds: int) -> Json:
-    """Figures `gateway` and `direct` of one client, or `skipped` or `failed` with the reason."""
+    """Figures `gateway` and `direct` by the number of clients, or `skipped` or `failed` with the reason."""
     if not kubectl.reachable():
         return {"skipped": "no cluster: not measured (make up)"}
     try:
@@ -143,7 +143,7 @@ def _figures(seconds: float, rounds: int) -> Json:
         status = kubectl.get("job", JOB, NAMESPACE).get("status", {})
         return bool(status.get("succeeded") or status.get("failed"))
 
-    waiting.until(ended, 2 * seconds * rounds + 90, "the load generator's Job did not end")
+    waiting.until(ended, 2 * len(CLIENTS) * seconds * rounds + 90, "the load generator's Job did not end")
     try:
         found: Json = json.loads(_log().splitlines()[-1])
     except (IndexError, ValueError):

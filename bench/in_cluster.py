@@ -21,6 +21,8 @@ from bench.pictures import Picture
 from bench.protocols import Send
 
 ROUTE_SECONDS = 60.0
+CLIENTS = (1, 8)
+"""One shows what a way adds to an answer, several what it takes from a pod that has all it can do."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,24 @@ class Task:
     ways: dict[str, Way]
 
 
-async def measure(task: Task, picture: Picture) -> dict[str, dict[str, float]]:
-    """The closed loop of one client over each way."""
+async def measure(task: Task, picture: Picture) -> dict[str, dict[str, dict[str, float]]]:
+    """The closed loop over each way, by the number of clients."""
     sends: dict[str, Send] = {
         name: protocols.over_http(Client(way.address, way.port), protocols.RAW, task.path, way.host)
         for name, way in task.ways.items()
     }
     for send in sends.values():
         await _warm_up(send, picture)
-    totals = {name: Result(0.0) for name in sends}
+    totals = {name: {clients: Result(0.0) for clients in CLIENTS} for name in sends}
     for number in range(task.rounds):
-        for name in list(sends)[:: 1 if number % 2 == 0 else -1]:
-            totals[name].add(await load.closed_loop(sends[name], picture, 1, task.seconds))
-    return {name: total.summary() for name, total in totals.items()}
+        for clients in CLIENTS:
+            for name in list(sends)[:: 1 if number % 2 == 0 else -1]:
+                found = await load.closed_loop(sends[name], picture, clients, task.seconds)
+                totals[name][clients].add(found)
+    return {
+        name: {str(clients): total.summary() for clients, total in by_clients.items()}
+        for name, by_clients in totals.items()
+    }
 
 
 async def _warm_up(send: Send, picture: Picture) -> None:

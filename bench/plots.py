@@ -12,10 +12,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from bench.report import of_limit, peers_of_limit
+from bench.report import of_limit, peers_of_limit, rate
 
 Json = dict[str, Any]
-OURS, DOCUMENTED, SAME_ENGINE = "#2a7ae2", "#e2a02a", "#7fb88a"
+OURS = "#2a7ae2"
+COLOURS = {"torch": "#e2a02a", "openvino": "#7fb88a", "bf16": OURS}
 
 
 def draw(results: Json, folder: Path) -> None:
@@ -30,8 +31,8 @@ def draw(results: Json, folder: Path) -> None:
     )
     _bars(folder / "two-cores.svg", _two_cores(results), "two cores as a multiple of one", mark=2.0)
     if "gateway" in results["gateway"]:
-        medians = {way: one["p50_ms"] for way, one in results["gateway"].items()}
-        _bars(folder / "gateway.svg", medians, "p50 of one client, ms (digits in a pod)")
+        rates = {way: rate(one) for way, one in results["gateway"].items()}
+        _bars(folder / "gateway.svg", rates, "right answers a second of one pod (digits)", fmt="%.0f")
 
 
 def _throughput(results: Json, file: Path) -> None:
@@ -39,8 +40,7 @@ def _throughput(results: Json, file: Path) -> None:
     picture = next(iter(results["ours"]["pictures"]))
     peers = peers_of_limit(results)
     bars = {"SqueezeServe": of_limit(results["ours"]["pictures"][picture]), **peers}
-    documented = [results["peers"][title]["engine"] == "torch" for title in peers]
-    colours = [OURS, *(DOCUMENTED if one else SAME_ENGINE for one in documented)]
+    colours = [OURS, *(COLOURS[results["peers"][title]["engine"]] for title in peers)]
     label = f"right answers a second on one core, of the loop without a server ({picture} JPEG)"
     _bars(file, bars, label, colours, mark=1.0)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from squeezenet.engines.openvino_engine import has_bf16
 
 from bench import (
     beside,
@@ -30,6 +31,7 @@ from bench import (
 )
 from bench.beside import Limit
 from bench.measure import Bench
+from bench.pause import cluster_paused
 from bench.pictures import Picture
 from bench.plan import LOAD_CORE, OUT, SERVER_CORE, Plan, find_weights
 
@@ -41,13 +43,16 @@ def main() -> None:
     """Measures all, then writes results.json, tables and plots."""
     processes.end_all_on_sigterm()
     plan, weights = Plan.from_environment(), find_weights()
-    os.sched_setaffinity(0, {LOAD_CORE})
     OUT.mkdir(parents=True, exist_ok=True)
     results: Json = {"machine": machine(), "weights": Path(weights).name, "quick": plan.quick}
-    say("the limit: loops on one core, no server")
-    results["limit"] = beside.whole(weights, plan.seconds / 2, SERVER_CORE)
-    results |= side_by_side(plan, weights, report.fastest_loop(results, pictures.load()[0].name))
-    results |= on_its_own(plan, weights)
+    say("a pod behind the gateway")
+    results["gateway"] = gateway.measure(plan.seconds / 2, plan.rounds)
+    os.sched_setaffinity(0, {LOAD_CORE})
+    with cluster_paused():
+        say("the limit: loops on one core, no server")
+        results["limit"] = beside.whole(weights, plan.seconds / 2, SERVER_CORE)
+        results |= side_by_side(plan, weights, report.fastest_loop(results, pictures.load()[0].name))
+        results |= on_its_own(plan, weights)
     results |= report.ratios(results)
     (OUT / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     text = tables.table(results)
@@ -81,9 +86,10 @@ def side_by_side(plan: Plan, weights: str, loop: str) -> Json:
 
 
 def peers(bench: Bench, picture: Picture) -> Json:
-    """Every other server by its title, and ours as it is deployed."""
+    """Every other server by its title, and ours in bfloat16 where the CPU computes it itself."""
     found = {}
-    for peer in (contestants.deployed(bench.weights), *contestants.peers()):
+    bf16 = [contestants.ours_in_bf16(bench.weights)] if has_bf16() else []
+    for peer in (*bf16, *contestants.peers()):
         if bench.plan.quick and peer.requirements:
             continue
         say(peer.title)
@@ -92,7 +98,7 @@ def peers(bench: Bench, picture: Picture) -> Json:
 
 
 def on_its_own(plan: Plan, weights: str) -> Json:
-    """What is compared with itself: with and without metrics, part by part, and behind the gateway."""
+    """What is compared with itself: with and without metrics, and part by part."""
     picture, digit = pictures.load()[0], pictures.digit()
     say("SqueezeServe with and without metrics")
     # Short turns and many of them: what they differ by is less than what the machine's speed changes by.
@@ -103,12 +109,7 @@ def on_its_own(plan: Plan, weights: str) -> Json:
     }
     say("the parts of one request")
     parts = breakdown.measure(weights, picture, plan.seconds)
-    say("a pod behind the gateway")
-    return {
-        "metrics": metrics,
-        "breakdown_ms": parts,
-        "gateway": gateway.measure(*turns),
-    }
+    return {"metrics": metrics, "breakdown_ms": parts}
 
 
 def say(text: str) -> None:

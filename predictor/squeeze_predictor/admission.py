@@ -1,16 +1,17 @@
 """Who may use a worker, and when: a bounded queue before a bounded pool of threads.
 
 Decoding and inference block, so they run in the pool and the event loop stays free for health probes. The
-bound counts pictures. A request that finds no room is refused at once; one whose client has left is dropped
-before any work is done for it. Parts of requests take turns: a request holds at most as many places in the
-line as there are workers, so one of many pictures cannot keep a single picture waiting behind all of them.
+bound counts pictures. A request that finds no room is refused at once; one that is cancelled, as that of a
+client who has left, is dropped before any work is done for it. Parts of requests take turns: a request holds
+at most as many places in the line as there are workers, so one of many pictures cannot keep a single picture
+waiting behind all of them.
 Lives on the event loop: not safe to call from other threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -27,11 +28,8 @@ from squeeze_predictor.progress import Progress
 from squeeze_predictor.work import Job, Work
 
 T = TypeVar("T")
-ClientLeft = Callable[[], Awaitable[bool]]
 
 RETRY_AFTER_SECONDS = 1
-# nginx's code for "client closed request"; only metrics ever see it.
-CLIENT_CLOSED = 499
 
 
 class Admission:
@@ -49,16 +47,15 @@ class Admission:
         self._engine = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._batcher = Batcher(lambda call: self._watched(self._engine, call))
 
-    def check(self) -> None:
-        """Refuse now if the queue is full, before the body is read. Raises ApiError 503."""
-        self._check_room(1)
+    def full(self) -> ApiError | None:
+        """What a request would be refused with now, before its body is read; None while there is room."""
+        return self._no_room(1)
 
     async def do(self, work: Work, network: Network) -> Any:
         """The request's answer.
 
         Raises:
-            ApiError: 503 QueueFull, 504 QueueTimeout, 499 ClientLeft (nobody reads that one), or what the
-                request itself is refused with.
+            ApiError: 503 QueueFull, 504 QueueTimeout, or what the request itself is refused with.
         """
         if work.heavy:
             job = await _in_thread(self._parsers, lambda: work.parse(network))
@@ -68,18 +65,18 @@ class Admission:
             if network.batch_size == 1 and len(job.parts) == 1:
                 # Nearly every request: one trip to a thread for all of it.
                 part = job.parts[0]
-                return await self._in_worker(lambda: _answer(job, part.compute()), work.client_left)
-            return _answer(job, await self._all(job.parts, work.client_left, network.batch_size))
+                return await self._in_worker(lambda: _answer(job, part.compute()))
+            return _answer(job, await self._all(job.parts, network.batch_size))
 
-    async def _all(self, parts: Sequence[Part], client_left: ClientLeft, batch_size: int) -> Rows:
+    async def _all(self, parts: Sequence[Part], batch_size: int) -> Rows:
         """Every part's rows, in order; the first failure ends the rest."""
         in_line = asyncio.Semaphore(self._limit)
 
         async def one(part: Part) -> Rows:
             async with in_line:
                 if batch_size == 1:
-                    return await self._in_worker(part.compute, client_left)
-                picture = await self._in_worker(part.prepare, client_left)
+                    return await self._in_worker(part.compute)
+                picture = await self._in_worker(part.prepare)
             return part.rows(await self._batcher.infer(part.infer, picture, batch_size))
 
         try:
@@ -89,12 +86,9 @@ class Admission:
             raise failures.exceptions[0] from None
         return [row for task in tasks for row in task.result()]
 
-    async def _in_worker(self, call: Callable[[], T], client_left: ClientLeft) -> T:
+    async def _in_worker(self, call: Callable[[], T]) -> T:
         await self._wait_for_worker()
         try:
-            if await client_left():
-                metrics.ABANDONED.inc()
-                raise ApiError(CLIENT_CLOSED, "ClientLeft", "the client closed the connection")
             return await self._watched(self._pool, call)
         finally:
             self._workers.release()
@@ -103,17 +97,19 @@ class Admission:
         with self._progress.working():
             return await _in_thread(pool, call)
 
-    def _check_room(self, pictures: int) -> None:
+    def _no_room(self, pictures: int) -> ApiError | None:
         # A request larger than the queue is answered where it is the only one.
-        if self._admitted and self._admitted + pictures > self._capacity:
-            raise _full(
-                "QueueFull",
-                f"{self._admitted} pictures are being answered or waiting, of {self._capacity} that may",
-            )
+        if not self._admitted or self._admitted + pictures <= self._capacity:
+            return None
+        return _full(
+            "QueueFull",
+            f"{self._admitted} pictures are being answered or waiting, of {self._capacity} that may",
+        )
 
     @contextmanager
     def _places(self, pictures: int) -> Iterator[None]:
-        self._check_room(pictures)
+        if refusal := self._no_room(pictures):
+            raise refusal
         self._admitted += pictures
         try:
             with self._progress.waiting():

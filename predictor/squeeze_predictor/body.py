@@ -11,8 +11,8 @@ from http import HTTPStatus
 from starlette.requests import ClientDisconnect, Request
 
 from squeeze_predictor import metrics
-from squeeze_predictor.admission import CLIENT_CLOSED, BodyBudget
-from squeeze_predictor.errors import ApiError, too_large
+from squeeze_predictor.admission import BodyBudget
+from squeeze_predictor.errors import CLIENT_CLOSED, ApiError, too_large
 
 
 @dataclass(frozen=True)

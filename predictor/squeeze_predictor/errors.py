@@ -14,6 +14,9 @@ from typing import Any
 EXIT_CONFIG = 2
 EXIT_NO_CUDA = 3
 
+# nginx's code for "client closed request"; only metrics ever see it.
+CLIENT_CLOSED = 499
+
 _NAME_LIMIT = 64
 
 

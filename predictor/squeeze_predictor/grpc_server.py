@@ -94,19 +94,16 @@ class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
         self._context.lifecycle.serving()
         return protocol_grpc.metadata(await self._context.dataplane.model_metadata(request.name))
 
-    async def ModelInfer(self, request: Any, call: Call) -> Any:
+    async def ModelInfer(self, request: Any, _call: Call) -> Any:
         context = self._context
         context.require_model(request.model_name)
         context.lifecycle.serving()
-
-        async def client_left() -> bool:
-            return bool(call.cancelled())
 
         def parse(network: Network) -> Job:
             job = tensors.job(protocol_grpc.parse(request), network)
             return replace(job, answer=lambda rows: protocol_grpc.encode(job.answer(rows)))
 
-        work = Work(parse, client_left, heavy=False)
+        work = Work(parse, heavy=False)
         answer, _ = await context.dataplane.infer(model_name=request.model_name, request=work)
         return answer
 

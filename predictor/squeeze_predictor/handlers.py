@@ -10,8 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from squeeze_predictor import metrics
-from squeeze_predictor.admission import CLIENT_CLOSED
-from squeeze_predictor.errors import ApiError, bad_request, shown
+from squeeze_predictor.errors import CLIENT_CLOSED, ApiError, bad_request, shown
 from squeeze_predictor.routes.context import json_response
 from squeeze_predictor.sdk import InvalidInput, ModelNotFound, ModelNotReady
 

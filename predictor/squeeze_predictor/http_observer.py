@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from squeeze_predictor.admission import CLIENT_CLOSED
+from squeeze_predictor.errors import CLIENT_CLOSED
 from squeeze_predictor.guard import route_label
 from squeeze_predictor.observing import Exchange, Observer, observed
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from squeeze_predictor import metrics
-from squeeze_predictor.admission import CLIENT_CLOSED, RETRY_AFTER_SECONDS
-from squeeze_predictor.errors import ApiError, bad_request
+from squeeze_predictor.admission import RETRY_AFTER_SECONDS
+from squeeze_predictor.errors import CLIENT_CLOSED, ApiError, bad_request
 
 T = TypeVar("T")
 

@@ -39,6 +39,7 @@ from squeeze_predictor.routes import health, v1, v2
 from squeeze_predictor.routes.context import Context
 from squeeze_predictor.sdk import DataPlane, ModelRepository
 from squeeze_predictor.settings import Settings
+from squeeze_predictor.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from squeeze_predictor.grpc_server import GrpcServer
@@ -65,12 +66,15 @@ def build_context(settings: Settings, lifecycle: Lifecycle, admission: Admission
 
 def build_app(context: Context, observers: Sequence[Observer] = ()) -> Starlette:
     """The application: our routes and error handlers; no pages for people, no administration."""
-    guard = Middleware(Guard, stopping=lambda: context.lifecycle.draining)
+    classifying = [*v1.routes(context), *v2.routes(context)]
     watch = [Middleware(HttpObserver, observers=observers)] if observers else []
+    guard = Middleware(Guard, stopping=lambda: context.lifecycle.draining)
+    name, admission = context.settings.model_name, context.model.admission
+    turnstile = Middleware(Turnstile, routes=classifying, model_name=name, full=admission.full)
     app = Starlette(
         # v1 before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
-        routes=[*v1.routes(context), *v2.routes(context), *health.routes(context)],
-        middleware=[*watch, guard],
+        routes=[*classifying, *health.routes(context)],
+        middleware=[*watch, guard, turnstile],
         exception_handlers=handlers.HANDLERS,
     )
     app.router.redirect_slashes = False

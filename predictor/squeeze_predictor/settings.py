@@ -85,7 +85,7 @@ _FLAGS = (
         "precision",
         str,
         "auto",
-        "numbers to compute in; auto is bf16 or f32, by the CPU",
+        "numbers to compute in; auto is f32 everywhere",
         choices=("auto", "f32", "bf16", "int8"),
     ),
     _Flag("host", str, "0.0.0.0", "address to listen on"),

@@ -6,7 +6,7 @@ than a picture takes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,5 +27,4 @@ class Work:
     """``parse`` raises ApiError; it runs in a thread where ``heavy``, since a large body takes a while."""
 
     parse: Callable[[Network], Job]
-    client_left: Callable[[], Awaitable[bool]]
     heavy: bool

@@ -116,14 +116,11 @@ class _Server:
         except DecodeError:
             return
 
-        async def stays() -> bool:
-            return False
-
         def parse(network: Network) -> Job:
             job = tensors.job(protocol_grpc.parse(message), network)
             return replace(job, answer=lambda rows: protocol_grpc.encode(job.answer(rows)))
 
-        work = self.context.model.admission.do(Work(parse, stays, heavy=False), self.network)
+        work = self.context.model.admission.do(Work(parse, heavy=False), self.network)
         try:
             answer = self.loop.run_until_complete(work)
         except ApiError as error:

@@ -28,7 +28,6 @@ def routes(context: Context) -> list[Route]:
         top_k = protocol_v1.parse_top_k(request.query_params.get("top_k"))
         content_type = request.headers.get("content-type", "")
         classes = context.lifecycle.serving().top_k(top_k)
-        context.model.admission.check()
         async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
             kind = content.kind_of(content_type, body, request.url.path)
 
@@ -37,7 +36,7 @@ def routes(context: Context) -> list[Route]:
                 parts = network.picture_parts(pictures, classes)
                 return Job(parts, protocol_v1.answer)
 
-            work = Work(parse, request.is_disconnected, heavy=kind is not Kind.PICTURE)
+            work = Work(parse, heavy=kind is not Kind.PICTURE)
             answer, _ = await patience.answer(
                 request, end, context.dataplane.infer(model_name=model_name, request=work)
             )

@@ -32,7 +32,6 @@ def routes(context: Context) -> list[Route]:
         content_type = request.headers.get("content-type", "")
         json_length = request.headers.get(JSON_LENGTH)
         context.lifecycle.serving()
-        context.model.admission.check()
 
         def parse(body: bytes, network: Network) -> Job:
             parsed = _parse(body, content_type, json_length, request, model_name, context.settings)
@@ -42,7 +41,7 @@ def routes(context: Context) -> list[Route]:
         async with context.reader.read(request, body_limit(content_type, context.settings)) as body:
             # Base64 in JSON takes long; a raw picture and binary tensors are only cut out.
             heavy = json_length is None and not content_type.startswith("image/")
-            work = Work(partial(parse, body), request.is_disconnected, heavy)
+            work = Work(partial(parse, body), heavy)
             wire, _ = await patience.answer(
                 request, end, context.dataplane.infer(model_name=model_name, request=work)
             )

@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 class Wish:
     """What was asked for. ``device`` auto: a GPU if there is one. ``streams``: see OpenVINOEngine.
 
-    ``precision`` auto: bf16 on a CPU that computes it itself, else f32. int8 changes probabilities, so it is
-    never chosen unasked.
+    ``precision`` auto: f32 everywhere; bf16 and int8 can change a best class, so somebody has to want them.
     """
 
     engine: Name = "auto"
@@ -91,9 +90,7 @@ def _candidates(artifact: Artifact, wish: Wish) -> Iterator[Callable[[], Engine]
     if wish.device == "cuda" and not wish.cpu_fallback:
         return
     if wish.engine != "torch":
-        faster = wish.precision == "auto" and installed("openvino") and _has_bf16()
-        precisions: tuple[Precision, ...] = ("bf16", "f32") if faster else asked
-        yield from (partial(_openvino, artifact, wish, precision) for precision in precisions)
+        yield from (partial(_openvino, artifact, wish, precision) for precision in asked)
     if wish.engine == "torch" or (wish.engine == "auto" and installed("torch")):
         yield from (partial(_torch, artifact, "cpu", wish, precision) for precision in asked)
 

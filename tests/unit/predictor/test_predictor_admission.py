@@ -1,10 +1,10 @@
-"""The queue before the workers: its bound, its timeout, and requests whose client has left."""
+"""The queue before the workers: its bound, its timeout, and requests that are cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,17 +29,11 @@ class Gate:
         return self.runs
 
 
-async def stays() -> bool:
-    return False
-
-
-async def run(
-    admission: Admission, *calls: Callable[[], Any], left: Callable[[], Awaitable[bool]] = stays
-) -> Any:
+async def run(admission: Admission, *calls: Callable[[], Any]) -> Any:
     """The results of a request whose parts are these calls, or the result of the only one."""
     parts = [Part(call, infer=_same, rows=lambda result: [result]) for call in calls]
     job = Job(parts, lambda results: results if len(calls) > 1 else results[0])
-    work = Work(lambda _: job, left, heavy=len(calls) > 1)
+    work = Work(lambda _: job, heavy=len(calls) > 1)
     return await admission.do(work, SimpleNamespace(batch_size=1))  # type: ignore[arg-type]
 
 
@@ -72,8 +66,9 @@ async def test_one_more_than_workers_and_queue_is_refused_at_once(gate: Gate) ->
         await run(admission, gate)
     assert (caught.value.status, caught.value.reason) == (503, "QueueFull")
     assert caught.value.headers["Retry-After"] == "1"
-    with pytest.raises(ApiError):
-        admission.check()
+    refused = admission.full()
+    assert refused is not None
+    assert refused.reason == "QueueFull"
     gate.event.set()
     assert await asyncio.gather(*accepted) == [1, 2]
     assert await run(admission, gate) == 3
@@ -95,17 +90,18 @@ async def test_waiting_too_long_is_a_504_while_the_worker_is_still_busy(gate: Ga
     assert await first == 1
 
 
-async def test_work_of_a_client_that_left_is_never_done(gate: Gate) -> None:
+async def test_cancelled_work_that_waits_is_never_done(gate: Gate) -> None:
     admission = admission_of(workers=1, queue_size=5, queue_timeout=20)
+    first = asyncio.create_task(run(admission, gate))
+    await until_running(gate)
+    waiting = asyncio.create_task(run(admission, gate))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     gate.event.set()
-
-    async def left() -> bool:
-        return True
-
-    with pytest.raises(ApiError, match="closed the connection"):
-        await run(admission, gate, left=left)
-    assert gate.runs == 0
-    assert await run(admission, gate) == 1
+    assert await first == 1
+    assert await run(admission, gate) == 2
 
 
 async def test_failed_and_cancelled_work_gives_its_slot_back(gate: Gate) -> None:
@@ -117,9 +113,8 @@ async def test_failed_and_cancelled_work_gives_its_slot_back(gate: Gate) -> None
     await until_running(gate)
     cancelled.cancel()
     await asyncio.sleep(0.05)
-    with pytest.raises(ApiError):
-        # The thread is still at it, so its slot is still taken.
-        admission.check()
+    # The thread is still at it, so its slot is still taken.
+    assert admission.full() is not None
     gate.event.set()
     with pytest.raises(asyncio.CancelledError):
         await cancelled

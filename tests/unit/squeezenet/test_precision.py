@@ -194,26 +194,26 @@ def test_int8_with_another_best_class_falls_back(digits: Artifact) -> None:
         assert_falls_back(changed, "int8", "openvino on cpu in int8 finds another best class")
 
 
-def test_bf16_is_taken_where_the_cpu_has_it(digits: Artifact) -> None:
+@needs_bf16
+def test_bf16_is_taken_where_it_is_asked_for(digits: Artifact) -> None:
+    chosen = select.start(digits, select.Wish(precision="bf16"))
+    assert (chosen.engine.precision, chosen.passed_over) == ("bf16", ())
+
+
+def test_nobody_gets_less_than_f32_unasked(digits: Artifact) -> None:
     chosen = select.start(digits, select.Wish())
-    assert chosen.engine.precision == ("bf16" if has_bf16() else "f32")
-    assert chosen.passed_over == ()
+    assert (chosen.engine.precision, chosen.passed_over) == ("f32", ())
 
 
 def test_bf16_on_a_cpu_without_it_falls_back(digits: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_engine, "has_bf16", lambda: False)
     assert_falls_back(digits, "bf16", "this CPU does not compute it itself")
-    unasked = select.start(digits, select.Wish())
-    assert (unasked.engine.precision, unasked.passed_over) == ("f32", ())
 
 
 @needs_bf16
-@pytest.mark.parametrize("asked", ["auto", "bf16"])
-def test_bf16_that_is_too_far_off_falls_back(
-    digits: Artifact, monkeypatch: pytest.MonkeyPatch, asked: Precision
-) -> None:
+def test_bf16_that_is_too_far_off_falls_back(digits: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(golden, "TOLERANCE", {**golden.TOLERANCE, "bf16": 1e-6})
-    assert_falls_back(digits, asked, "openvino on cpu in bf16 differs from the golden logits")
+    assert_falls_back(digits, "bf16", "openvino on cpu in bf16 differs from the golden logits")
 
 
 @pytest.mark.parametrize("precision", LOWER)
