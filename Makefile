@@ -42,10 +42,10 @@ test: check unit integration e2e ## Run everything: checks, unit, integration an
 check: lint types render ## Lint, types, and rendered files
 
 unit: venv ## Run the unit tests
-	@$(BIN)/pytest tests/unit --junitxml=out/junit-unit.xml --cov --cov-report=xml:out/coverage-unit.xml --cov-report=term:skip-covered
+	@$(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile --junitxml=out/junit-unit.xml --cov --cov-report=xml:out/coverage-unit.xml --cov-report=term:skip-covered
 
 integration: venv ## Run the tests against a real API server and real processes
-	@$(BIN)/pytest tests/integration --junitxml=out/junit-integration.xml --cov --cov-report=xml:out/coverage-integration.xml --cov-report=
+	@$(BIN)/pytest tests/integration --numprocesses 4 --dist loadfile --junitxml=out/junit-integration.xml --cov --cov-report=xml:out/coverage-integration.xml --cov-report=
 
 e2e: venv ## Run the tests on the kind cluster (brings it up)
 	@$(BIN)/pytest tests/e2e --junitxml=out/junit-e2e.xml
