@@ -1,12 +1,13 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load
 
 MODEL ?= builtin://digits
 PORT ?= 8000
 NAME ?= default
 GRPC_PORT ?= 0
 SECONDS ?= 1200
+export LOAD RATE DURATION ROLLOUTS
 BIN := .venv/bin
 # Compiling every module again at each start would take longer than the start itself.
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,6 +53,9 @@ e2e: venv ## Run the tests on the kind cluster (brings it up)
 
 bench: venv ## Measure the predictor beside other servers (QUICK=1: 6 minutes, else about 25)
 	@$(BIN)/python -m bench.run
+
+load: venv ## Put models on the cluster under load (LOAD=step,rollouts,..., RATE=100, ROLLOUTS=20): 10 minutes
+	@PYTHONPATH=.:tests $(BIN)/python -m load
 
 fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock

@@ -1,7 +1,7 @@
 """Reads a SqueezeModel and everything around it from the API server into a snapshot. Reads only."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from squeeze_operator import names
 from squeeze_operator.api import Api, Json, KindMissing
@@ -10,8 +10,8 @@ from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.snapshot import Options, Served, Snapshot
 from squeeze_operator.spec import KEDA_METRICS
 
-ServedReader = Callable[[Json, Json], Awaitable[Served | None]]
-"""Asks a ready replica about itself: (model, Deployment) to what it says, or None where it is silent."""
+ServedReader = Callable[[Json, Json, Sequence[Json]], Awaitable[Served | None]]
+"""Asks a replica about itself: (model, Deployment, pods) to what it says, or None where all are silent."""
 
 
 async def gather(
@@ -38,7 +38,7 @@ async def gather(
     served = None
     if deployment is not None:
         pods = await api.list(names.PODS, namespace, f"app={names.app_label(name)}")
-        served = await read_served(model, deployment)
+        served = await read_served(model, deployment, pods)
     autoscaler = children.get(names.AUTOSCALERS.kind)
     return Snapshot(
         model=model,

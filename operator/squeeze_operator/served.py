@@ -1,20 +1,24 @@
-"""Asks a model's own Service what it serves (weights digest, device, engine), once for each rollout.
+"""Asks a replica what it serves (weights digest, device, engine), once for each rollout.
 
-The answer only informs: an operator outside the cluster network, or a replica that does not answer, is
-harmless.
+Replicas are asked themselves: behind the model's Service one that is ending may still answer with the weights
+of the spec before. The answer only informs: an operator outside the cluster network, or a replica that does
+not answer, is harmless.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 
-from squeeze_operator.names import predictor_name
+from squeeze_operator.conditions import find
+from squeeze_operator.names import HTTP_PORT
 from squeeze_operator.snapshot import Served
 
 TIMEOUT_SECONDS = 2.0
 RETRY_SECONDS = 30.0
+ASKED = 2
+"""Replicas that are asked before all count as silent."""
 Json = Mapping[str, Any]
 
 
@@ -26,7 +30,7 @@ class ServedReader:
         self._silent: dict[str, float] = {}
         self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
 
-    async def __call__(self, model: Json, deployment: Json) -> Served | None:
+    async def __call__(self, model: Json, deployment: Json, pods: Sequence[Json]) -> Served | None:
         """What the replicas say; None while they roll out, do not answer, or are not there."""
         uid, generation = str(model["metadata"]["uid"]), int(deployment["metadata"]["generation"])
         if not _settled(deployment):
@@ -38,7 +42,7 @@ class ServedReader:
             return known[1]
         if time.monotonic() < self._silent.get(uid, 0.0):
             return None
-        served = await self._ask(str(model["metadata"]["namespace"]), str(model["metadata"]["name"]))
+        served = await self._ask_one_of(addresses(pods), str(model["metadata"]["name"]))
         if served is None:
             self._silent[uid] = time.monotonic() + RETRY_SECONDS
         else:
@@ -55,13 +59,33 @@ class ServedReader:
         """Closes the connections."""
         await self._http.aclose()
 
-    async def _ask(self, namespace: str, name: str) -> Served | None:
-        url = f"http://{predictor_name(name)}.{namespace}.svc/v2/models/{name}"
+    async def _ask_one_of(self, hosts: Sequence[str], name: str) -> Served | None:
+        for host in hosts[:ASKED]:
+            served = await self._ask(host, name)
+            if served is not None:
+                return served
+        return None
+
+    async def _ask(self, host: str, name: str) -> Served | None:
         try:
-            answer = await self._http.get(url)
+            answer = await self._http.get(f"http://{host}:{HTTP_PORT}/v2/models/{name}")
             return parse_served(answer.json()) if answer.is_success else None
         except (httpx.HTTPError, ValueError):
             return None
+
+
+def addresses(pods: Sequence[Json]) -> list[str]:
+    """The hosts of the pods that are ready and not ending, as a URL has them, the newest first."""
+    ready = [
+        pod
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+        and find(pod.get("status"), "Ready").get("status") == "True"
+        and pod["status"].get("podIP")
+    ]
+    newest_first = sorted(ready, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
+    hosts = [str(pod["status"]["podIP"]) for pod in newest_first]
+    return [f"[{host}]" if ":" in host else host for host in hosts]
 
 
 def parse_served(metadata: object) -> Served | None:

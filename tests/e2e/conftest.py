@@ -4,14 +4,13 @@ Each test that makes objects gets a namespace of its own, deleted afterwards.
 """
 
 import os
-import uuid
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from e2e.models import Namespace
-from squeeze_cluster import kubectl, paths, up
+from e2e.models import Namespace, temporary
+from squeeze_cluster import paths, up
 from squeeze_cluster.settings import Settings
 from squeeze_cluster.stages import Stages
 
@@ -34,12 +33,8 @@ def cluster(settings: Settings) -> None:
 @pytest.fixture
 def namespace(settings: Settings) -> Iterator[Namespace]:
     """A new namespace under the restricted Pod Security profile."""
-    made = Namespace(f"e2e-{uuid.uuid4().hex[:8]}", settings)
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": made.name, "labels": labels}
-    kubectl.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
-    yield made
-    kubectl.kubectl("delete", "namespace", made.name, "--wait=false")
+    with temporary(settings, "e2e") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ def port_forward(namespace: str, target: str, port: int) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         local = int(probe.getsockname()[1])
-    command = [ensure_binary("kubectl"), "--kubeconfig", paths.KUBECONFIG, "port-forward", "-n", namespace]
+    command = [str(ensure_binary("kubectl")), "--kubeconfig", str(paths.KUBECONFIG)]
+    command += ["port-forward", "-n", namespace]
     process = subprocess.Popen([*command, target, f"{local}:{port}"], stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: _listens(local), 30, lambda: f"{target} is not forwarded")

@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +86,19 @@ class Namespace:
     def pods(self, name: str) -> list[Object]:
         """The pods that serve a model."""
         return kubectl.items("pods", "-n", self.name, "-l", f"serving.kserve.io/inferenceservice={name}")
+
+
+@contextmanager
+def temporary(settings: Settings, prefix: str) -> Iterator[Namespace]:
+    """A new namespace under the restricted Pod Security profile, deleted afterwards."""
+    made = Namespace(f"{prefix}-{uuid.uuid4().hex[:8]}", settings)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": made.name, "labels": labels}
+    kubectl.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
+    try:
+        yield made
+    finally:
+        kubectl.kubectl("delete", "namespace", made.name, "--wait=false")
 
 
 def model(name: str, namespace: str, spec: dict[str, Any]) -> Object:

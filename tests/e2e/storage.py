@@ -1,5 +1,6 @@
 """Places for weights inside the cluster: a volume with a file in it, and an S3-compatible server."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ _ACCESS, _SECRET = "squeezeserve", "squeezeserve-secret"
 _PORT = 7070
 
 
-def claim_with_file(namespace: str, name: str, file: Path) -> None:
-    """A read-only PersistentVolumeClaim, bound to a folder of a node that holds one file."""
+def claim_with_file(namespace: str, name: str, file: Path, nodes: Sequence[str] = (_NODE,)) -> None:
+    """A read-only PersistentVolumeClaim, bound to a folder of these nodes that holds one file or folder."""
     folder = f"/var/squeezeserve-volumes/{namespace}"
-    shell.run("docker", "exec", _NODE, "mkdir", "-p", folder)
-    shell.run("docker", "cp", file, f"{_NODE}:{folder}/{file.name}")
-    shell.run("docker", "exec", _NODE, "chmod", "-R", "a+rX", folder)
+    for node in nodes:
+        shell.run("docker", "exec", node, "mkdir", "-p", folder)
+        shell.run("docker", "cp", file, f"{node}:{folder}/{file.name}")
+        shell.run("docker", "exec", node, "chmod", "-R", "a+rX", folder)
     volume = f"{namespace}-{name}"
-    affinity = {"key": "kubernetes.io/hostname", "operator": "In", "values": [_NODE]}
+    affinity = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}
     common: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
     kubectl.apply(
         [

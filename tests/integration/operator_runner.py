@@ -92,7 +92,7 @@ class RunningOperator:
         except BaseException as error:
             self.error = error
 
-    async def _read_served(self, _model: Any, _deployment: Any) -> Served | None:
+    async def _read_served(self, *_: Any) -> Served | None:
         return self.served
 
 

@@ -9,7 +9,7 @@ import pytest
 from squeeze_operator.hostnames import too_long
 from squeeze_operator.logs import JsonFormatter, TextFormatter
 from squeeze_operator.names import Key
-from squeeze_operator.served import ServedReader, parse_served
+from squeeze_operator.served import ServedReader, addresses, parse_served
 from squeeze_operator.settings import parse_settings
 from squeeze_operator.snapshot import Options, Served
 
@@ -116,8 +116,8 @@ class CountingReader(ServedReader):
         self.asked = 0
         self.answer = answer
 
-    async def _ask(self, namespace: str, name: str) -> Served | None:
-        assert (namespace, name) == ("ns", "m")
+    async def _ask(self, host: str, name: str) -> Served | None:
+        assert (host, name) == ("10.0.0.1", "m")
         self.asked += 1
         return self.answer
 
@@ -125,15 +125,24 @@ class CountingReader(ServedReader):
 MODEL = {"metadata": {"uid": "u", "namespace": "ns", "name": "m"}}
 
 
+def pod(ip: str, created: str = "2026-01-01T00:00:00Z", ready: str = "True", **more: str) -> dict[str, Any]:
+    """A pod of the model."""
+    status = {"podIP": ip, "conditions": [{"type": "Ready", "status": ready}]}
+    return {"metadata": {"creationTimestamp": created, **more}, "status": status}
+
+
+PODS = [pod("10.0.0.1")]
+
+
 async def test_a_replica_is_asked_once_for_each_rollout() -> None:
     reader = CountingReader(Served("sha256:1"))
     for _ in range(3):
-        assert await reader(MODEL, deployment()) == Served("sha256:1")
+        assert await reader(MODEL, deployment(), PODS) == Served("sha256:1")
     assert reader.asked == 1
-    assert await reader(MODEL, deployment(2)) == Served("sha256:1")
+    assert await reader(MODEL, deployment(2), PODS) == Served("sha256:1")
     assert reader.asked == 2
     reader.forget_except(frozenset())
-    await reader(MODEL, deployment(2))
+    await reader(MODEL, deployment(2), PODS)
     assert reader.asked == 3
     await reader.close()
 
@@ -143,14 +152,34 @@ async def test_a_replica_is_asked_once_for_each_rollout() -> None:
 )
 async def test_nobody_is_asked_while_it_rolls(status: dict[str, int]) -> None:
     reader = CountingReader(Served("sha256:1"))
-    assert await reader(MODEL, deployment(**status)) is None
+    assert await reader(MODEL, deployment(**status), PODS) is None
     assert reader.asked == 0
     await reader.close()
 
 
 async def test_a_silent_replica_is_not_asked_again_at_once() -> None:
     reader = CountingReader(None)
-    assert await reader(MODEL, deployment()) is None
-    assert await reader(MODEL, deployment()) is None
+    assert await reader(MODEL, deployment(), PODS) is None
+    assert await reader(MODEL, deployment(), PODS) is None
     assert reader.asked == 1
+    await reader.close()
+
+
+def test_only_replicas_that_stay_are_asked_and_the_newest_first() -> None:
+    old = pod("10.0.0.1", created="2026-01-01T00:00:00Z")
+    new = pod("fd00::2", created="2026-01-02T00:00:00Z")
+    ending = pod("10.0.0.3", deletionTimestamp="2026-01-03T00:00:00Z")
+    starting = pod("10.0.0.4", ready="False")
+    homeless = {"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert addresses([old, new, ending, starting, homeless, {"metadata": {}}]) == ["[fd00::2]", "10.0.0.1"]
+
+
+async def test_a_silent_replica_lets_the_next_one_answer() -> None:
+    class SecondAnswers(ServedReader):
+        async def _ask(self, host: str, name: str) -> Served | None:
+            return Served(f"of {name}") if host == "10.0.0.2" else None
+
+    reader = SecondAnswers()
+    pods = [pod("10.0.0.1", "2026-01-02T00:00:00Z"), pod("10.0.0.2")]
+    assert await reader(MODEL, deployment(), pods) == Served("of m")
     await reader.close()

@@ -1,0 +1,99 @@
+"""The operator killed in the midst of its work, and the API server restarted, while requests come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from e2e.models import Namespace, wait_for
+from load import node, running
+from load.options import Options
+from load.report import Result, result
+from load.rollouts import PER_SECOND, spec
+from load.running import Json, Run
+from squeeze_cluster import kubectl
+from squeeze_cluster.settings import CLUSTER_NAME, SYSTEM_NAMESPACE
+
+NAME = "steered"
+CONTROL_PLANE = f"{CLUSTER_NAME}-control-plane"
+API_SERVER = "kube-apiserver"
+OPERATOR = "app.kubernetes.io/component=operator"
+MOMENTS = (0.0, 0.05, 0.3, 1.0, 4.0, 10.0)
+"""Seconds from a change to the operator's end: before it has seen it, as it writes, and as the pods roll."""
+OWNED = ("inferenceservices", "horizontalpodautoscalers", "poddisruptionbudgets", "deployments")
+
+
+async def measure(options: Options) -> AsyncIterator[Result]:
+    """The operator killed at each moment, then the API server restarted twice."""
+    with options.namespace() as namespace:
+        digest = await asyncio.to_thread(running.start, namespace, NAME, spec(2))
+        before = await asyncio.to_thread(children, namespace)
+        for name, disturb in (("operator-killed", _kill_at_each_moment), ("api-server-restarted", _restart)):
+            async with running.watched(namespace, NAME, digest, options.display) as run:
+                async with run.steadily(PER_SECOND):
+                    more = await disturb(run)
+                    await asyncio.sleep(6)
+                found = result(name, run, more)
+                after = await asyncio.to_thread(children, namespace)
+                if after != before:
+                    found.broken.append(f"{name}: children were {before} and are {after}")
+                yield found
+
+
+async def _kill_at_each_moment(run: Run) -> Json:
+    took: Json = {}
+    for number, moment in enumerate(MOMENTS, 1):
+        run.phase(f"killed {moment} s after a change")
+        before = run.said.generation
+        await run.apply(changed(number))
+        await asyncio.sleep(moment)
+        await asyncio.to_thread(kill_operator)
+        took[str(moment)] = round(await run.ready(before + 1), 1)
+    return {"seconds_to_converged": took}
+
+
+async def _restart(run: Run) -> Json:
+    took: Json = {}
+    for number, what in enumerate(("alone", "in the midst of a rollout"), 1):
+        run.phase(f"API server restarted {what}")
+        before = run.said.generation
+        if number == 2:
+            await run.apply(changed(100))
+        await asyncio.to_thread(restart_api_server)
+        if number == 1:
+            await run.apply(changed(99))
+        took[what] = round(await run.ready(before + 1, 300), 1)
+    return {"seconds_to_converged": took}
+
+
+def changed(number: int) -> Json:
+    """The spec with something in it that rolls the pods."""
+    return spec(2) | {"batching": {"queueSize": 64 + number}}
+
+
+def kill_operator() -> None:
+    """SIGKILL, and a new pod at once: a container that is killed often would be started later and later."""
+    for pod in kubectl.items("pods", "-n", SYSTEM_NAMESPACE, "-l", OPERATOR):
+        if "deletionTimestamp" not in pod["metadata"]:
+            node.kill(pod)
+            delete = ("delete", "pod", pod["metadata"]["name"], "-n", SYSTEM_NAMESPACE)
+            kubectl.kubectl(*delete, "--grace-period=0", "--force", "--wait=false")
+
+
+def restart_api_server() -> None:
+    """SIGKILL to the API server; returns once another one is ready."""
+    before = node.container(CONTROL_PLANE, API_SERVER)
+    node.kill_container(CONTROL_PLANE, before)
+    node.wait_replaced(CONTROL_PLANE, API_SERVER, before)
+    wait_for(kubectl.reachable, 120, lambda: "the API server is not ready")
+
+
+def children(namespace: Namespace) -> dict[str, list[tuple[str, str]]]:
+    """Name and uid of everything that one model has in its namespace, by kind."""
+    return {
+        kind: [
+            (one["metadata"]["name"], one["metadata"]["uid"])
+            for one in kubectl.items(kind, "-n", namespace.name)
+        ]
+        for kind in OWNED
+    }
