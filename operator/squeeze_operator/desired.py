@@ -191,7 +191,7 @@ def _environment(spec: ModelSpec) -> list[Json]:
     # The root filesystem is read-only; every cache goes to the emptyDir.
     environment = [{"name": "HOME", "value": "/tmp"}, {"name": "TORCH_HOME", "value": "/tmp/torch"}]
     if spec.weights.remote:
-        environment.append({"name": "STORAGE_URI", "value": spec.weights.uri})
+        environment.append({"name": names.STORAGE_URI, "value": spec.weights.uri})
     return environment
 
 

@@ -21,6 +21,8 @@ CONTAINER = "kserve-container"
 """The name by which KServe finds the predictor's container; it must be the first one."""
 STORAGE_INITIALIZER = "storage-initializer"
 MODEL_MOUNT = "/mnt/models"
+STORAGE_URI = "STORAGE_URI"
+"""The environment variable by which KServe's webhook knows where a pod's weights come from."""
 HTTP_PORT = 8080
 GRPC_PORT = 8081
 MAX_LABEL = 63

@@ -11,6 +11,7 @@ from typing import Any
 
 from squeeze_operator.conditions import find
 from squeeze_operator.diff import covers
+from squeeze_operator.injected import as_asked
 from squeeze_operator.podfaults import Fault, clean, downloading, first_fault
 from squeeze_operator.reasons import Reason
 from squeeze_operator.snapshot import Snapshot
@@ -75,8 +76,8 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
 
 def of_spec(pods: Sequence[Json], pod: Json) -> list[Json]:
     """The pods that run the wanted pod spec."""
-    wanted = _without_tolerations(pod)
-    return [live for live in pods if covers(live["spec"], wanted)]
+    wanted = as_asked(_without_tolerations(pod))
+    return [live for live in pods if covers(as_asked(live["spec"]), wanted)]
 
 
 def _fault(

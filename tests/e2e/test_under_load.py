@@ -7,7 +7,7 @@ from load import rollouts, running
 from load.display import Display
 from squeeze_operator.reasons import Reason
 
-BAD = (Reason.DIGEST_MISMATCH, Reason.IMAGE_UNAVAILABLE)
+BAD = (Reason.WEIGHTS_INVALID, Reason.IMAGE_UNAVAILABLE)
 
 
 async def test_updates_lose_no_request_and_the_status_is_true_all_the_while(namespace: Namespace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.apiserver import Kube, eventually
+from kserve_webhook import inject
 
 Json = dict[str, Any]
 CLASS = "serving.kserve.io/autoscalerClass"
@@ -117,7 +118,7 @@ class KServe:
         """A pod of the present Deployment with this status."""
         template = copy.deepcopy(self.kube.get(self.deployment_path)["spec"]["template"])
         metadata = template["metadata"] | {"name": f"{self.name}-predictor-{suffix}"}
-        self.kube.create(self.pods, {"metadata": metadata, "spec": template["spec"]})
+        self.kube.create(self.pods, {"metadata": metadata, "spec": inject(template["spec"])})
         self.kube.patch(f"{self.pods}/{metadata['name']}/status", {"status": status})
 
     def _labels(self, service: Json) -> Json:

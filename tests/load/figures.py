@@ -15,16 +15,14 @@ Json = dict[str, Any]
 
 
 def of_requests(requests: Sequence[Request]) -> Json:
-    """Counts, and latencies in ms from when each right answer was due."""
+    """Counts, and latencies in ms from when each right answer was due; None where there is none."""
     counts = Counter(request.outcome for request in requests)
-    ms = np.array([one.seconds for one in requests if one.outcome is Outcome.RIGHT] or [np.nan]) * 1000
+    ms = [1000 * one.seconds for one in requests if one.outcome is Outcome.RIGHT]
     return {
         "requests": len(requests),
         "failed": counts[Outcome.FAILED],
         "shed": counts[Outcome.SHED],
-        "p50_ms": round(float(np.percentile(ms, 50)), 2),
-        "p99_ms": round(float(np.percentile(ms, 99)), 2),
-        "max_ms": round(float(np.max(ms)), 2),
+        **{name: _percentile(ms, share) for name, share in (("p50_ms", 50), ("p99_ms", 99), ("max_ms", 100))},
         "failures": dict(
             Counter(one.why for one in requests if one.outcome is Outcome.FAILED).most_common(5)
         ),
@@ -61,6 +59,10 @@ def seconds_until(
         if (ready <= replicas) if fewer else (ready >= replicas):
             return round(sample.at - since, 1)
     return None
+
+
+def _percentile(values: Sequence[float], share: float) -> float | None:
+    return round(float(np.percentile(values, share)), 2) if values else None
 
 
 def _spread(times: Sequence[float]) -> float:

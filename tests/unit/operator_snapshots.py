@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from kserve_webhook import inject
 from squeeze_operator.desired import inference_service
 from squeeze_operator.snapshot import Options, Snapshot
 from squeeze_operator.spec import parse_spec
@@ -49,7 +50,7 @@ def _pod(child: dict[str, Any]) -> dict[str, Any]:
 
 def _with_spec(pod: dict[str, Any], deployment: dict[str, Any] | None) -> dict[str, Any]:
     assert deployment is not None
-    template = copy.deepcopy(deployment["spec"]["template"]["spec"])
+    template = inject(deployment["spec"]["template"]["spec"])
     # As admission does to every pod.
     template["tolerations"] = [*template.get("tolerations", []), {"key": "node.kubernetes.io/not-ready"}]
     return {"metadata": {"name": "p"} | pod.get("metadata", {}), "spec": template, "status": pod["status"]}
