@@ -20,10 +20,12 @@ from bench import processes
 
 Scenario = Callable[[Options], AsyncIterator[Result]]
 SCENARIOS: dict[str, Scenario] = {
+    **dict.fromkeys(SHAPES, scaling.measure),
     "rollouts": rollouts.measure,
     "disruptions": disruptions.measure,
     "controlplane": control_plane.measure,
     "profiles": profiles.measure,
+    **dict.fromkeys(profiles.CPU_MILLIS, profiles.measure),
     "upgrade": upgrade.measure,
 }
 
@@ -31,9 +33,9 @@ SCENARIOS: dict[str, Scenario] = {
 def main() -> int:
     """Measures, writes figures and plots; 1 where a promise was broken."""
     options = Options()
-    unknown = set(options.wanted) - {"", *SHAPES, *SCENARIOS}
+    unknown = set(options.wanted) - set(SCENARIOS)
     if unknown:
-        print(f"LOAD={','.join(sorted(unknown))}: choose from {', '.join((*SHAPES, *SCENARIOS))}")
+        print(f"LOAD={','.join(sorted(unknown))}: choose from {', '.join(SCENARIOS)}")
         return 2
     if not kubectl.reachable():
         print("no cluster: make up")
@@ -51,10 +53,7 @@ def main() -> int:
 
 async def _measure(options: Options, results: list[Result]) -> None:
     """Adds a result after the other, and writes those that are there after each."""
-    chosen: list[Scenario] = [SCENARIOS[name] for name in options.wanted if name in SCENARIOS]
-    if not chosen or any(name in SHAPES for name in options.wanted):
-        chosen = [scaling.measure, *chosen]
-    for scenario in chosen:
+    for scenario in dict.fromkeys(SCENARIOS[name] for name in options.wanted):
         async for one in scenario(options):
             results.append(one)
             report.write(results)

@@ -12,11 +12,11 @@ from load.report import Result, result
 from load.rollouts import PER_SECOND, spec
 from load.running import Json, Run
 from squeeze_cluster import kubectl
+from squeeze_cluster.errors import CommandError
 from squeeze_cluster.settings import CLUSTER_NAME, SYSTEM_NAMESPACE
 
 NAME = "steered"
-CONTROL_PLANE = f"{CLUSTER_NAME}-control-plane"
-API_SERVER = "kube-apiserver"
+API_SERVER = f"kube-apiserver-{CLUSTER_NAME}-control-plane"
 OPERATOR = "app.kubernetes.io/component=operator"
 MOMENTS = (0.0, 0.05, 0.3, 1.0, 4.0, 10.0)
 """Seconds from a change to the operator's end: before it has seen it, as it writes, and as the pods roll."""
@@ -82,10 +82,17 @@ def kill_operator() -> None:
 
 def restart_api_server() -> None:
     """SIGKILL to the API server; returns once another one is ready."""
-    before = node.container(CONTROL_PLANE, API_SERVER)
-    node.kill_container(CONTROL_PLANE, before)
-    node.wait_replaced(CONTROL_PLANE, API_SERVER, before)
-    wait_for(kubectl.reachable, 120, lambda: "the API server is not ready")
+    before = kubectl.get("pod", API_SERVER, "kube-system")
+    node.kill(before)
+
+    def replaced() -> bool:
+        try:
+            after = kubectl.get("pod", API_SERVER, "kube-system")
+        except CommandError:
+            return False
+        return node.container_id(after) != node.container_id(before) and kubectl.reachable()
+
+    wait_for(replaced, 180, lambda: "the API server did not come back")
 
 
 def children(namespace: Namespace) -> dict[str, list[tuple[str, str]]]:

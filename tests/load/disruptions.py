@@ -12,17 +12,23 @@ from e2e.models import Namespace, wait_for
 from load import figures, node, running
 from load.options import Options
 from load.report import Result, result
-from load.rollouts import spec
+from load.rollouts import PER_SECOND, spec
 from load.running import Json, Run
 from squeeze_cluster import kubectl
 from squeeze_cluster.errors import CommandError
 
 NAME = "disrupted"
-PER_SECOND = 40.0
 SETTLE_SECONDS = 150.0
 Disrupt = Callable[[Namespace], None]
-EAT_MEMORY = "held = [b'x' * (1 << 24) for _ in range(1 << 10)]"
-"""More than any limit here; the kernel then ends every process of the container at once."""
+EAT_MEMORY = """
+import os, time
+for _ in range(16):
+    if os.fork() == 0:
+        held = b"x" * (96 << 20)
+        time.sleep(60)
+time.sleep(60)
+"""
+"""More than the limit, by processes that are each smaller than the predictor: the kernel ends that one."""
 
 
 def drain(namespace: Namespace) -> None:

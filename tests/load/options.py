@@ -24,21 +24,20 @@ def _number(name: str, default: float) -> float:
     return value
 
 
+def _names(name: str) -> tuple[str, ...]:
+    return tuple(filter(None, os.environ.get(name, "").split(",")))
+
+
 @dataclass(frozen=True)
 class Options:
     """Scenarios by name, the highest rate in requests a second, seconds of a shape, and how many rollouts."""
 
-    wanted: tuple[str, ...] = field(default_factory=lambda: tuple(os.environ.get("LOAD", "").split(",")))
+    wanted: tuple[str, ...] = field(default_factory=lambda: _names("LOAD") or SHAPES)
     rate: float = field(default_factory=lambda: _number("RATE", 100))
     seconds: float = field(default_factory=lambda: _number("DURATION", 120))
     rollouts: int = field(default_factory=lambda: int(_number("ROLLOUTS", 20)))
     settings: Settings = field(default_factory=Settings)
     display: Display = field(default_factory=Display)
-
-    @property
-    def shapes(self) -> tuple[str, ...]:
-        """The shapes that are asked for by name, or all."""
-        return tuple(name for name in SHAPES if name in self.wanted) or SHAPES
 
     def namespace(self) -> AbstractContextManager[Namespace]:
         """A new namespace, deleted afterwards."""

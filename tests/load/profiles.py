@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 from load import plots, running
 from load.options import Options
 from load.report import FOLDER, Result, result
-from load.running import Json, Reached
+from load.running import Json
 from load.shapes import Shape
 
 NAME = "profiled"
@@ -37,28 +38,34 @@ def load(rate: float, seconds: float) -> Shape:
     return Shape("profiles", points)
 
 
-def _at_least(replicas: int) -> Reached:
-    return lambda said: said.ready >= replicas
-
-
 async def measure(options: Options) -> AsyncIterator[Result]:
-    """One profile after the other, each alone on the cluster; draws the comparison."""
-    by_name: dict[str, Json] = {}
+    """One profile after the other, each alone on the cluster; draws what is known of all of them."""
     shape = load(options.rate, 1.5 * options.seconds)
-    for profile in CPU_MILLIS:
-        with options.namespace() as namespace:
-            digest = await asyncio.to_thread(running.start, namespace, NAME, spec(profile))
-            async with running.watched(namespace, NAME, digest, options.display) as run:
-                least = run.namespace.model(NAME)["status"]["effective"]["minReplicas"]
-                await run.until(_at_least(least), 120, "at its least replicas")
-                run.phase(profile)
-                await run.send(shape.due())
-            found = result(f"profile-{profile}", run)
-        figures = found.figures
-        right = figures["requests"] - figures["failed"] - figures["shed"]
-        figures["per_second"] = round(right / shape.seconds, 1)
-        requested = CPU_MILLIS[profile][0] / SCALE / 1000
-        figures["requested_cpu_seconds"] = round(figures["replica_seconds"] * requested, 1)
-        by_name[profile] = figures
+    for profile in [name for name in CPU_MILLIS if name in options.wanted] or CPU_MILLIS:
+        found = await _measure(options, profile, shape)
         yield found
-    plots.compared(FOLDER / "profiles.svg", by_name)
+    plots.compared(FOLDER / "profiles.svg", _known())
+
+
+async def _measure(options: Options, profile: str, shape: Shape) -> Result:
+    with options.namespace() as namespace:
+        digest = await asyncio.to_thread(running.start, namespace, NAME, spec(profile))
+        async with running.watched(namespace, NAME, digest, options.display) as run:
+            least = run.namespace.model(NAME)["status"]["effective"]["minReplicas"]
+            await run.until(lambda said: said.ready >= least, 120, "at its least replicas")
+            run.phase(profile)
+            await run.send(shape.due())
+        found = result(f"profile-{profile}", run)
+    figures = found.figures
+    right = figures["requests"] - figures["failed"] - figures["shed"]
+    figures["per_second"] = round(right / shape.seconds, 1)
+    figures["requested_cpu_seconds"] = round(
+        figures["replica_seconds"] * CPU_MILLIS[profile][0] / SCALE / 1000, 1
+    )
+    return found
+
+
+def _known() -> dict[str, Json]:
+    """The figures of each profile that was ever measured here."""
+    files = {profile: FOLDER / f"profile-{profile}.json" for profile in CPU_MILLIS}
+    return {profile: json.loads(file.read_text()) for profile, file in files.items() if file.exists()}

@@ -50,7 +50,7 @@ async def measure(options: Options) -> AsyncIterator[Result]:
 
 def _chosen(options: Options) -> list[Shape]:
     every = shapes(LOW, options.rate, options.seconds)
-    return [shape for name, shape in every.items() if name in options.shapes]
+    return [shape for name, shape in every.items() if name in options.wanted]
 
 
 async def _measure(run: Run, shape: Shape) -> Result:
