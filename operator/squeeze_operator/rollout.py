@@ -88,10 +88,10 @@ def _fault(
     fault = first_fault(pods, spec)
     if fault is not None:
         return fault
-    return _deployment_fault(deployment) if current else _kserve_fault(service)
+    return _deployment_fault(deployment, pods) if current else _kserve_fault(service)
 
 
-def _deployment_fault(deployment: Json) -> Fault | None:
+def _deployment_fault(deployment: Json, pods: list[Json]) -> Fault | None:
     failure = find(deployment.get("status"), "ReplicaFailure")
     if failure.get("status") == "True":
         return Fault(
@@ -104,9 +104,18 @@ def _deployment_fault(deployment: Json) -> Fault | None:
         return Fault(
             Reason.PROGRESS_DEADLINE_EXCEEDED,
             f"New replicas did not become ready in time; look at the pods and their logs. "
-            f"{clean(progress.get('message'))}",
+            f"{clean(progress.get('message'))}{_unready(pods)}",
         )
     return None
+
+
+def _unready(pods: list[Json]) -> str:
+    """What the first pod that runs and is not ready says of itself."""
+    for pod in sorted(pods, key=lambda one: str(one["metadata"]["name"])):
+        ready = find(pod.get("status"), "Ready")
+        if ready.get("status") == "False" and not pod["metadata"].get("deletionTimestamp"):
+            return f". Pod {pod['metadata']['name']}: {clean(ready.get('message'))}"
+    return ""
 
 
 def _kserve_fault(service: Json | None) -> Fault | None:

@@ -17,6 +17,8 @@ MADE = seen(service=[])
 NO_ROUTE = seen(service=[], deployment=SERVING)
 MORE = seen(service=ROUTED, deployment=replicas(1, 3))
 NO_QUOTA = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]
+NOT_YET = "containers with unready status: [kserve-container]"
+UNREADY = {"status": {"conditions": [{"type": "Ready", "status": "False", "message": NOT_YET}]}}
 TOO_LATE = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
 KSERVE_FAILS = [
     {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed", "message": "no such PVC"}
@@ -253,6 +255,15 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         False,
         True,
         "look at the pods",
+    ),
+    (
+        "never ready",
+        seen(service=ROUTED, deployment=replicas(1, 2, 1, conditions=TOO_LATE), pods=[UNREADY]),
+        "Stalled",
+        "ProgressDeadlineExceeded",
+        True,
+        False,
+        "Pod p: containers with unready status: [kserve-container]",
     ),
     (
         "one replica more does not fit",
