@@ -19,6 +19,15 @@ from squeeze_operator import metrics
 from squeeze_operator.names import EVENTS, FIELD_MANAGER, Resource
 
 REQUEST_TIMEOUT_SECONDS = 15.0
+_METHODS = {
+    "get": "GET",
+    "list": "GET",
+    "discover": "GET",
+    "create": "POST",
+    "patch": "PATCH",
+    "delete": "DELETE",
+}
+"""The HTTP method of each verb of the API."""
 Json = dict[str, Any]
 
 
@@ -79,18 +88,18 @@ class Api:
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """The object, or None where there is none. Raises KindMissing, ApiError."""
-        return await self._read(_path(resource, namespace, name))
+        return await self._read("get", resource, _path(resource, namespace, name))
 
     async def list(self, resource: Resource, namespace: str | None = None, labels: str = "") -> list[Json]:
         """All objects (of a namespace, with these labels). Raises KindMissing, ApiError."""
-        answer = await self._read(_path(resource, namespace), labelSelector=labels)
+        answer = await self._read("list", resource, _path(resource, namespace), labelSelector=labels)
         items: list[Json] = (answer or {}).get("items") or []
         return items
 
     async def serves(self, resource: Resource, namespace: str | None = None) -> bool:
         """Whether the API server serves this kind. Raises ApiError."""
         try:
-            await self._read(_path(resource, namespace), limit="1")
+            await self._read("list", resource, _path(resource, namespace), limit="1")
         except KindMissing:
             return False
         return True
@@ -98,7 +107,7 @@ class Api:
     async def discovers(self, resource: Resource) -> bool:
         """Whether discovery lists this kind, which needs no right to read it. Raises ApiError."""
         try:
-            found = await self._read(f"/apis/{resource.api_version}")
+            found = await self._read("discover", resource, f"/apis/{resource.api_version}")
         except KindMissing:
             return False
         return any(kind["name"] == resource.plural for kind in (found or {}).get("resources") or [])
@@ -106,31 +115,33 @@ class Api:
     async def apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
         """Server-side apply under our field manager; without force a foreign field's value is a 409."""
         meta = body["metadata"]
-        return await self._write_applied(_path(resource, meta["namespace"], meta["name"]), body, force)
+        path = _path(resource, meta["namespace"], meta["name"])
+        return await self._write_applied(resource, path, body, force)
 
     async def apply_status(self, resource: Resource, body: Mapping[str, Any]) -> Json:
         """Server-side apply of the status subresource."""
         meta = body["metadata"]
         path = _path(resource, meta["namespace"], meta["name"]) + "/status"
-        return await self._write_applied(path, body, force=True)
+        return await self._write_applied(resource, path, body, force=True)
 
     async def delete(self, resource: Resource, live: Mapping[str, Any]) -> None:
         """Deletes this very object; one that has gone or been replaced is as good. Raises ApiError."""
         meta = live["metadata"]
         options = {"preconditions": {"uid": meta["uid"]}}
         try:
-            await self._send("DELETE", _path(resource, meta["namespace"], meta["name"]), json=options)
+            path = _path(resource, meta["namespace"], meta["name"])
+            await self._send("delete", resource, path, json=options)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
 
     async def create_event(self, body: Mapping[str, Any]) -> Json:
         """Creates a core/v1 Event."""
-        return await self._send("POST", _path(EVENTS, body["metadata"]["namespace"]), json=body)
+        return await self._send("create", EVENTS, _path(EVENTS, body["metadata"]["namespace"]), json=body)
 
-    async def _read(self, path: str, **parameters: str) -> Json | None:
+    async def _read(self, verb: str, resource: Resource, path: str, **parameters: str) -> Json | None:
         try:
-            return await self._send("GET", path, params=parameters)
+            return await self._send(verb, resource, path, params=parameters)
         except KindMissing:
             raise
         except ApiError as error:
@@ -138,15 +149,18 @@ class Api:
                 return None
             raise
 
-    async def _write_applied(self, path: str, body: Mapping[str, Any], force: bool) -> Json:
+    async def _write_applied(
+        self, resource: Resource, path: str, body: Mapping[str, Any], force: bool
+    ) -> Json:
         # JSON is YAML, so the body needs no other encoder.
         headers = {"Content-Type": "application/apply-patch+yaml"}
         parameters = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
-        return await self._send("PATCH", path, json=body, headers=headers, params=parameters)
+        return await self._send("patch", resource, path, json=body, headers=headers, params=parameters)
 
     async def _send(
         self,
-        method: str,
+        verb: str,
+        resource: Resource,
         path: str,
         *,
         json: Mapping[str, Any] | None = None,
@@ -157,12 +171,14 @@ class Api:
         token = bearer(self._configuration)
         if token:
             sent["Authorization"] = token
+        method = _METHODS[verb]
         try:
-            answer = await self._http.request(method, path, json=json, headers=sent, params=params)
+            with metrics.API_SECONDS.labels(verb, resource.kind).time():
+                answer = await self._http.request(method, path, json=json, headers=sent, params=params)
         except httpx.HTTPError as error:
-            metrics.API_REQUESTS.labels(method, "0").inc()
+            metrics.API_REQUESTS.labels(verb, resource.kind, "0").inc()
             raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
-        metrics.API_REQUESTS.labels(method, str(answer.status_code)).inc()
+        metrics.API_REQUESTS.labels(verb, resource.kind, str(answer.status_code)).inc()
         if answer.is_error:
             raise _error(answer)
         body: Json = answer.json()

@@ -10,7 +10,7 @@ from typing import Any
 
 from squeeze_operator import metrics, names
 from squeeze_operator.api import Api, ApiError
-from squeeze_operator.conditions import with_times
+from squeeze_operator.conditions import find, with_times
 from squeeze_operator.decide import Announcement, Decision
 from squeeze_operator.diff import differs
 from squeeze_operator.snapshot import Snapshot
@@ -58,8 +58,22 @@ async def apply_status(api: Api, snapshot: Snapshot, decision: Decision) -> None
     body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status}
     await api.apply_status(names.MODELS, body)
     metrics.WRITES.labels(names.KIND).inc()
+    _log_change(before, status)
     for announcement in decision.announcements:
         await _announce(api, snapshot, announcement, now)
+
+
+def _log_change(before: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+    """One line for each change of mind; a message that merely counts differently is no change."""
+    changed = [
+        f"{new['type']} {new['status']} ({new['reason']})"
+        for new in status["conditions"]
+        if [new[field] for field in ("status", "reason")]
+        != [find(before, new["type"]).get(field) for field in ("status", "reason")]
+    ]
+    if changed:
+        ready = find(status, "Ready")
+        log.info("%s. %s", ", ".join(changed), ready["message"], extra={"reason": ready["reason"]})
 
 
 async def _announce(api: Api, snapshot: Snapshot, announcement: Announcement, now: str) -> None:
@@ -89,4 +103,4 @@ async def _announce(api: Api, snapshot: Snapshot, announcement: Announcement, no
         metrics.WRITES.labels("Event").inc()
     except ApiError as error:
         # An Event is a courtesy: the status says the same and has been written.
-        log.warning("no Event for %s: %s", snapshot.key, error)
+        log.warning("no Event: %s", error)

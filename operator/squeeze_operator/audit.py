@@ -52,6 +52,7 @@ class WatchAudit:
         self._owed = owed
         self._seen = {uid: version for uid, version in self._seen.items() if uid in versions}
         self.synced_at = now
+        metrics.LAST_AUDIT.set_to_current_time()
         metrics.MODELS.set(len(versions))
         metrics.WATCH_LAG.set(self.lag())
         return keys

@@ -1,30 +1,70 @@
-"""Logging to standard error, one line a record, as text or JSON. Foreign text cannot break a line."""
+"""Logging to standard error, one line a record, as text or JSON. Foreign text cannot break a line.
+
+Every record that is written while a model is being looked at names the model.
+"""
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from squeeze_operator.names import KIND, Key
+
+_MODEL: ContextVar[Key | None] = ContextVar("model", default=None)
+
+
+@contextmanager
+def about(key: Key) -> Iterator[None]:
+    """Records of this task, until the end of the block, are about this model."""
+    token = _MODEL.set(key)
+    try:
+        yield
+    finally:
+        _MODEL.reset(token)
 
 
 class TextFormatter(logging.Formatter):
     """Readable lines; line breaks of a message are escaped, a traceback keeps its own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        subject = _subject(record)
+        record.message = f"{'/'.join(subject.values())}: {message}" if subject else message
         return super().formatMessage(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record: time, level, logger, message and, where there is one, exception."""
+    """One JSON object a record.
+
+    time, level, logger and message; namespace and model where it is about one; reason where the record has
+    one (`extra={"reason": ...}`); exception where there is one.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "logger": record.name,
+            **_subject(record),
             "message": record.getMessage(),
         }
+        if reason := getattr(record, "reason", None):
+            entry["reason"] = str(reason)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+def _subject(record: logging.LogRecord) -> dict[str, str]:
+    """Namespace and model, or another object that the record is about; empty for the operator itself."""
+    if key := _MODEL.get():
+        return {"namespace": key.namespace, "model": key.name}
+    # kopf's own records of an object carry a reference to it.
+    if not (reference := getattr(record, "k8s_ref", None)):
+        return {}
+    namespace, kind, name = (str(reference.get(field)) for field in ("namespace", "kind", "name"))
+    return {"namespace": namespace} | ({"model": name} if kind == KIND else {"object": f"{kind}/{name}"})
 
 
 def configure(log_format: str, level: str) -> None:

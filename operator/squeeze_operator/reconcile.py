@@ -5,11 +5,13 @@ import dataclasses
 import logging
 import time
 
-from squeeze_operator import metrics
+from squeeze_operator import logs, metrics
 from squeeze_operator.api import Api, ApiError
 from squeeze_operator.apply import apply_objects, apply_status
 from squeeze_operator.decide import Decision, decide
+from squeeze_operator.failures import failure_reason
 from squeeze_operator.gather import ServedReader, gather
+from squeeze_operator.modelstates import ModelStates
 from squeeze_operator.names import Key
 from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.snapshot import ApplyError, Options
@@ -29,11 +31,13 @@ class Reconciler:
         self._options = options
         self._read_served = read_served
         self._history = history
+        self._states = ModelStates()
 
     async def reconcile(self, key: Key) -> Decision | None:
         """What was decided, or None where the model is gone. Raises ApiError where it must be tried again."""
         snapshot = await gather(self._api, key, self._options, self._read_served, self._history)
         if snapshot is None:
+            self._states.forget(key)
             return None
         decision = decide(snapshot)
         failure: ApiError | None = None
@@ -43,6 +47,8 @@ class Reconciler:
             failure = error
             seen = ApplyError(error.message, error.rejected)
             decision = decide(dataclasses.replace(snapshot, apply_error=seen))
+        if decision.status is not None:
+            self._states.tell(key, decision.status)
         await apply_status(self._api, snapshot, decision)
         if failure is not None:
             raise failure
@@ -64,7 +70,7 @@ class Worker:
             key = await self._queue.take()
             with self._queue.handling(key):
                 self.busy_since = time.monotonic()
-                with metrics.RECONCILE_SECONDS.time():
+                with metrics.RECONCILE_SECONDS.time(), logs.about(key):
                     await self._handle(key)
                 self.busy_since = None
 
@@ -75,13 +81,13 @@ class Worker:
         except ApiError as error:
             # 409: somebody else was faster. The next look sees what they did.
             level = logging.INFO if error.status == 409 else logging.WARNING
-            self._retry(key, level, f"HTTP {error.status}: {error.message}")
-        except TimeoutError:
-            self._retry(key, logging.WARNING, f"no result within {TIMEOUT_SECONDS:.0f} s")
-        except Exception:
+            self._retry(key, error, level, f"HTTP {error.status}: {error.message}")
+        except TimeoutError as error:
+            self._retry(key, error, logging.WARNING, f"no result within {TIMEOUT_SECONDS:.0f} s")
+        except Exception as error:
             # A defect of ours must not take the other models down with it; it is loud in the log.
-            log.exception("reconciling %s failed", key)
-            self._retry(key, logging.ERROR, "internal error")
+            log.exception("the reconcile failed", extra={"reason": failure_reason(error)})
+            self._retry(key, error, logging.ERROR, "internal error")
         else:
             self._settle(key, decision)
 
@@ -95,7 +101,9 @@ class Worker:
         # Jitter keeps a thousand models from being looked at in the same second.
         self._queue.add_after(key, min(seconds, self._resync_seconds) * (0.5 + self._queue.jitter()))
 
-    def _retry(self, key: Key, level: int, why: str) -> None:
+    def _retry(self, key: Key, error: Exception, level: int, why: str) -> None:
+        reason = failure_reason(error)
         metrics.RECONCILES.labels("failed").inc()
+        metrics.RECONCILE_ERRORS.labels(reason).inc()
         delay = self._queue.failed(key)
-        log.log(level, "%s: %s; again in %.1f s", key, why, delay)
+        log.log(level, "%s; again in %.1f s", why, delay, extra={"reason": reason})

@@ -7,6 +7,7 @@ holds nobody up.
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ class WorkQueue:
         self._active: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._since: dict[Key, float] = {}
+        """When each waiting key began to wait."""
         self._wakeup = asyncio.Event()
 
     def __len__(self) -> int:
@@ -60,6 +63,7 @@ class WorkQueue:
         self._dirty.discard(key)
         self._active.add(key)
         metrics.QUEUE_LENGTH.set(len(self._waiting))
+        metrics.QUEUE_SECONDS.observe(time.monotonic() - self._since.pop(key))
         return key
 
     def done(self, key: Key) -> None:
@@ -79,10 +83,12 @@ class WorkQueue:
     def succeeded(self, key: Key) -> None:
         """Forgets the failures of a key."""
         self._failures.pop(key, None)
+        metrics.RETRYING.set(len(self._failures))
 
     def failed(self, key: Key) -> float:
         """Asks for another try with back-off; returns the delay in seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
+        metrics.RETRYING.set(len(self._failures))
         # The exponent is bounded before the power, which would overflow after a night of failures.
         delay = min(MAX_DELAY_SECONDS, BASE_DELAY_SECONDS * 2.0 ** min(failures - 1, 16))
         delay *= 0.75 + 0.5 * self.jitter()
@@ -91,7 +97,7 @@ class WorkQueue:
 
     def forget(self, key: Key) -> None:
         """Drops all memory of a key whose model is gone."""
-        self._failures.pop(key, None)
+        self.succeeded(key)
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
@@ -108,5 +114,6 @@ class WorkQueue:
 
     def _push(self, key: Key) -> None:
         self._waiting.append(key)
+        self._since[key] = time.monotonic()
         metrics.QUEUE_LENGTH.set(len(self._waiting))
         self._wakeup.set()

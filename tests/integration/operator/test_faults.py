@@ -127,7 +127,7 @@ def test_a_link_that_drops_everything_is_found_again(
     proxy.silence_watches()
     proxy.held = True
     digits.change(batching={"queueSize": 9})
-    failed = {"method": "GET", "code": "0"}
+    failed = {"verb": "get", "kind": "SqueezeModel", "code": "0"}
     before = REGISTRY.get_sample_value("squeeze_operator_api_requests_total", failed) or 0
     eventually(
         lambda: (REGISTRY.get_sample_value("squeeze_operator_api_requests_total", failed) or 0) > before,
