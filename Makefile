@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -57,6 +57,9 @@ bench: venv ## Measure the predictor beside other servers (QUICK=1: 6 minutes, e
 load: venv ## Put models on the cluster under load (LOAD=step,rollouts,..., RATE=100, ROLLOUTS=20): 10 minutes
 	@PYTHONPATH=.:tests $(BIN)/python -m load
 
+dashboards: venv ## Draw the Grafana dashboards from an operator and a predictor under load, to out/dashboards
+	@$(BIN)/pytest tests/integration/operator/test_monitoring.py
+
 fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(AGAIN),--again $(AGAIN))
@@ -70,8 +73,8 @@ format: venv ## Format the code
 types: venv ## Check types, strictly
 	@$(BIN)/mypy
 
-render: venv ## Check that rendered manifests are current
-	@$(BIN)/python charts/render.py --check
+render: venv ## Check that rendered manifests and dashboards are current
+	@$(BIN)/python charts/render.py --check && $(BIN)/python -m dashboards --check
 
 digits: venv ## Train the built-in digits network from nothing, and quantize it
 	@rm -rf out/digits && $(BIN)/squeezenet digits train --out out/digits

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from http import HTTPStatus
 from time import perf_counter
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from squeeze_predictor.openapi import refusals
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -67,9 +70,12 @@ PASSED_OVER = Gauge(
     "Engines and precisions that came first and could not be used; the log and the model's metadata say why.",
 )
 
-# Known from the start, so that a rate over the first refusal is right.
+# Known from the start, so that a rate over the first one is right, and an alert sees the first failure.
 for _stage in ("queue", "decode", "infer", "encode"):
     STAGE_SECONDS.labels(stage=_stage)
+for _code, _reasons in refusals.REASONS.items():
+    for _reason in _reasons if _code >= HTTPStatus.INTERNAL_SERVER_ERROR else ():
+        REFUSED.labels(reason=_reason)
 
 
 def untraced(_: str) -> AbstractContextManager[object]:

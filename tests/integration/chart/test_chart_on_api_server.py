@@ -21,7 +21,7 @@ def uid(api_server: ApiServer, *what: str) -> str:
     return api_server.kubectl("get", *what, "-o", "jsonpath={.metadata.uid}")
 
 
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "servicemonitor"])
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "monitoring"])
 def test_the_api_server_takes_every_scenario(name: str, helm: Helm) -> None:
     out = helm("install", "squeezeserve", str(CHART), "-f", str(SCENARIOS[name]), "--dry-run=server")
     assert "STATUS: pending-install" in out or "DESCRIPTION: Dry run complete" in out

@@ -23,6 +23,7 @@ from unit.chart.chart_rendering import (
 )
 from unit.chart.kubernetes_types import problems
 
+MONITORING = ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 each_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
 
@@ -41,7 +42,7 @@ def test_helm_lint_has_nothing_to_say(name: str) -> None:
 
 @each_scenario
 def test_every_object_has_the_types_of_the_api(name: str) -> None:
-    ours = [item for item in scenario(name) if item["kind"] != "ServiceMonitor"]  # no Kubernetes type
+    ours = [item for item in scenario(name) if item["kind"] not in MONITORING]  # no Kubernetes types
     assert {item["metadata"]["name"]: found for item in ours if (found := problems(item))} == {}
 
 
@@ -201,7 +202,7 @@ def test_open_ends_of_the_network_policy_are_any_peer() -> None:
 
 
 def test_the_service_monitor_scrapes_the_metrics_service() -> None:
-    objects = scenario("servicemonitor")
+    objects = scenario("monitoring")
     monitor, service = only(objects, "ServiceMonitor"), only(objects, "Service")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     (endpoint,) = monitor["spec"]["endpoints"]
@@ -211,7 +212,8 @@ def test_the_service_monitor_scrapes_the_metrics_service() -> None:
 
 
 def test_optional_objects_are_off_by_default() -> None:
-    assert of_kind(rendered(), "ServiceMonitor", "PodDisruptionBudget", "NetworkPolicy") == []
+    optional = (*MONITORING, "ConfigMap", "PodDisruptionBudget", "NetworkPolicy")
+    assert of_kind(rendered(), *optional) == []
 
 
 def test_the_test_pod_asks_the_service_for_readiness() -> None:

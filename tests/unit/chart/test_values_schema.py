@@ -81,6 +81,9 @@ WRONG = [
     ("extraEnv: [{name: HTTPS_PROXY, value: x}]", "extraEnv"),
     ("extraEnv: [{name: N, value: 1}]", "extraEnv"),
     ("metrics: {serviceMonitor: {interval: 30}}", "metrics.serviceMonitor.interval"),
+    ("metrics: {podMonitor: {namespaces: [a]}}", "namespaces"),
+    ("metrics: {prometheusRule: {enabled: 'true'}}", "metrics.prometheusRule.enabled"),
+    ("metrics: {dashboards: {labels: {grafana_dashboard: 1}}}", "metrics.dashboards.labels"),
     ("terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds"),
     ("affinity: {nodeAffinty: {}}", "nodeAffinty"),
 ]

@@ -53,6 +53,16 @@ def test_metrics_are_those_of_the_code() -> None:
     assert metrics == exported(operator_metrics) | exported(predictor_metrics)
 
 
+def test_every_alert_has_its_entry_in_the_runbook_and_leads_there() -> None:
+    rules = yaml.safe_load((REPO / "charts/squeezeserve/files/monitoring/alerts.yaml").read_text())
+    alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    _, _, section = OPERATIONS.partition("\n### Alerts\n")
+    entries = dict(re.findall(r"^#### (\w+)\n\n(\w+)", section.partition("\n## ")[0], re.MULTILINE))
+    assert entries == {rule["alert"]: rule["labels"]["severity"].title() for rule in alerts}
+    for rule in alerts:
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+
+
 def test_health_pages_are_documented() -> None:
     for page in ("/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"):
         assert f"| `{page}` |" in OPERATIONS

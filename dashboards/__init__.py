@@ -1,0 +1,1 @@
+"""The Grafana dashboards of the chart: made here, checked and drawn against a Prometheus."""

@@ -1,0 +1,143 @@
+"""The dashboards, alerts and scrape configuration of the chart, by a real Prometheus on real metrics."""
+
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from integration.apiserver import REPOSITORY, ControlPlane, eventually
+from integration.operator_process import Process
+from integration.operator_runner import Model
+from integration.predictor import predictor_inputs as inputs
+from integration.predictor.predictor_process import running
+from integration.prometheus_process import PrometheusProcess, pod
+
+from dashboards import files
+from dashboards.answers import Prometheus, panels
+from dashboards.draw import draw
+
+OUT = REPOSITORY / "out" / "dashboards"
+
+
+def ask(url: str) -> None:
+    """One round of requests: one picture, four at once, a wrong one, and a client that hangs up."""
+    picture = inputs.png(600, 400)
+    page = f"{url}/v1/models/digits:predict"
+    many = [("pictures", ("p.png", picture, "image/png"))] * 4
+    with httpx.Client(timeout=30, trust_env=False) as client:
+        client.post(page, content=picture)
+        client.post(page, files=many)
+        client.post(page, content=b"no picture")
+        with contextlib.suppress(httpx.TimeoutException):
+            client.post(page, content=picture, timeout=0.01)
+
+
+@contextlib.contextmanager
+def load(url: str, clients: int = 4) -> Iterator[None]:
+    """Rounds of requests from several clients at a time, until the end of the block."""
+    over = threading.Event()
+
+    def rounds() -> None:
+        while not over.is_set():
+            ask(url)
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(rounds) for _ in range(clients)]
+        try:
+            yield
+        finally:
+            over.set()
+    for one in asking:
+        one.result()
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> Iterator[str]:
+    """The address of a predictor with one place in its queue."""
+    folder = tmp_path / "predictor"
+    folder.mkdir()
+    with running(
+        folder, "--weights=builtin://digits", "--threads=1", "--queue-size=2", "--max-batch=4"
+    ) as server:
+        yield server.url
+
+
+@pytest.fixture
+def watched(
+    kserve_plane: ControlPlane, model: Callable[..., Model], predictor: str, tmp_path: Path
+) -> Iterator[PrometheusProcess]:
+    """A Prometheus that watches an operator with a sound and a broken model, and a predictor under load."""
+    operator = Process(kserve_plane.folder / "operator.kubeconfig", tmp_path, "--resync-seconds=1")
+    port, team = int(predictor.rpartition(":")[2]), model().namespace
+    replicas = [
+        pod(team, "digits-1", name, port, squeezeserve_io_model="digits") for name in ("http1", "grpc")
+    ]
+    own = pod("squeezeserve-system", "operator-1", "metrics", operator.metrics)
+    prometheus = PrometheusProcess(
+        tmp_path, {"squeezeserve-models": replicas, "squeezeserve-operator": [own]}
+    )
+    try:
+        eventually(lambda: operator.page("/readyz") == 200, "the operator is ready", timeout=60)
+        prometheus.wait_until_ready()
+        digits, broken = model("digits"), model("broken")
+        for each in (digits, broken):
+            each.create()
+            each.kserve.service()
+        digits.kserve.serve(2)
+        with load(predictor):
+            yield prometheus
+    finally:
+        prometheus.stop()
+        operator.child.kill()
+        operator.child.wait(10)
+
+
+def alerts(prometheus: PrometheusProcess) -> dict[str, dict[str, Any]]:
+    """The alerts that fire or are about to, by name."""
+    return {alert["labels"]["alertname"]: alert for alert in prometheus.get("alerts")["alerts"]}
+
+
+def test_every_panel_shows_something_and_every_rule_holds(
+    watched: PrometheusProcess, model: Callable[..., Model]
+) -> None:
+    asked = Prometheus(watched.url, minutes=0.5, rate="10s")
+    boards = {path.stem: panels(path.read_text()) for path in sorted(files.FOLDER.glob("*.json"))}
+    assert boards.keys() == {"models", "platform"}
+
+    def problems() -> list[str]:
+        return [problem for board in boards.values() for panel in board for problem in asked.problems(panel)]
+
+    for _ in range(60):
+        if not (left := problems()):
+            break
+        threading.Event().wait(1)
+    assert left == []
+    model("digits").change(batching={"queueSize": 8})
+    threading.Event().wait(3)
+
+    for name, board in boards.items():
+        draw(f"SqueezeServe / {name.title()}", board, asked, OUT / f"{name}.png")
+
+    groups = watched.get("rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) > 15
+    assert [rule for rule in rules if rule["health"] != "ok"] == []
+
+    shown = model("broken")
+    eventually(lambda: "SqueezeModelNotServing" in alerts(watched), "the broken model is noticed")
+    alert = alerts(watched)["SqueezeModelNotServing"]
+    assert alert["labels"] == {
+        "alertname": "SqueezeModelNotServing",
+        "namespace": shown.namespace,
+        "model": "broken",
+        "severity": "critical",
+    }
+    assert "The operator's reason is WaitingForKServe." in alert["annotations"]["description"]
+    found = watched.get("targets?state=active")["activeTargets"]
+    assert {target["health"] for target in found} == {"up"}
+    assert sorted(target["labels"]["pod"] for target in found) == ["digits-1", "operator-1"]
+    assert {target["labels"].get("model") for target in found} == {None, "digits"}
