@@ -50,7 +50,8 @@ def _status() -> int:
     print(kubectl.kubectl("get", "nodes"))
     print(kubectl.kubectl("get", "pods", "--all-namespaces"))
     if kubectl.exists("crd", "squeezemodels.squeezeserve.io"):
-        print(kubectl.kubectl("get", "squeezemodels", "--all-namespaces"))
+        # With the message, which says what to do.
+        print(kubectl.kubectl("get", "squeezemodels", "--all-namespaces", "--output", "wide"))
     return 0
 
 

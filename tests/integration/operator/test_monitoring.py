@@ -23,9 +23,8 @@ from dashboards.draw import draw
 OUT = REPOSITORY / "out" / "dashboards"
 
 
-def ask(url: str) -> None:
+def ask(url: str, picture: bytes) -> None:
     """One round of requests: one picture, four at once, a wrong one, and a client that hangs up."""
-    picture = inputs.png(600, 400)
     page = f"{url}/v1/models/digits:predict"
     many = [("pictures", ("p.png", picture, "image/png"))] * 4
     with httpx.Client(timeout=30, trust_env=False) as client:
@@ -39,11 +38,11 @@ def ask(url: str) -> None:
 @contextlib.contextmanager
 def load(url: str, clients: int = 4) -> Iterator[None]:
     """Rounds of requests from several clients at a time, until the end of the block."""
-    over = threading.Event()
+    over, picture = threading.Event(), inputs.png(600, 400)
 
     def rounds() -> None:
         while not over.is_set():
-            ask(url)
+            ask(url, picture)
 
     with concurrent.futures.ThreadPoolExecutor(clients) as pool:
         asking = [pool.submit(rounds) for _ in range(clients)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
+from squeeze_operator import failures
 from squeeze_operator import metrics as operator_metrics
 from squeeze_operator.profiles import PROFILES, Profile, Speed
 from squeeze_operator.reasons import Reason
@@ -51,6 +52,11 @@ def test_metrics_are_those_of_the_code() -> None:
     cells = markdown.first_cells(OPERATIONS, "Health, metrics, logs")
     metrics = starting_with("squeeze_", cells)
     assert metrics == exported(operator_metrics) | exported(predictor_metrics)
+
+
+def test_reasons_of_failed_reconciles_are_those_of_the_code() -> None:
+    _, _, after = OPERATIONS.partition("\nA failed reconcile's reason is ")
+    assert re.findall(r"`([A-Z]\w+)`", after.partition("\n\n")[0]) == list(failures.REASONS)
 
 
 def test_every_alert_has_its_entry_in_the_runbook_and_leads_there() -> None:
