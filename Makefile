@@ -19,7 +19,7 @@ help: ## List the commands
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## /\1\t/' \
 	  | while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo "  Options of up: AIRGAP=1 (build everything from source packages), REGISTRY_MIRROR=host:port,"
+	@echo "  Options of up: KEDA=1 (add KEDA and Prometheus), AIRGAP=1 (build everything from source packages), REGISTRY_MIRROR=host:port,"
 	@echo "  GATEWAY_PORT=8080, REGISTRY_PORT=5001, SQUEEZESERVE_CACHE=~/.cache/squeezeserve, PYTHON=python3.12"
 	@echo "  Options of serve: MODEL=builtin://digits, PORT=8000, NAME=default, GRPC_PORT=0 (off)"
 
@@ -48,7 +48,7 @@ unit: venv ## Run the unit tests
 integration: venv ## Run the tests against a real API server and real processes
 	@$(BIN)/pytest tests/integration --numprocesses 4 --dist loadfile --junitxml=out/junit-integration.xml --cov --cov-report=xml:out/coverage-integration.xml --cov-report=
 
-e2e: venv ## Run the tests on the kind cluster (brings it up)
+e2e: venv ## Run the tests on the kind cluster (brings it up; KEDA=1: those of scaling by KEDA too)
 	@$(BIN)/pytest tests/e2e --junitxml=out/junit-e2e.xml
 
 bench: venv ## Measure the predictor beside other servers (QUICK=1: 6 minutes, else about 25)

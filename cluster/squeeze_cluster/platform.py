@@ -1,6 +1,6 @@
 """Puts SqueezeServe itself on the cluster: its images, the operator by Helm, and a first model."""
 
-from squeeze_cluster import catalogue, helm, images, kubectl, paths, registry
+from squeeze_cluster import catalogue, helm, images, keda, kubectl, paths, registry
 from squeeze_cluster.errors import ClusterError, CommandError
 from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
 
@@ -20,12 +20,14 @@ def push_images(settings: Settings) -> dict[str, str]:
     return pushed
 
 
-def install_operator(pushed: dict[str, str]) -> str:
+def install_operator(pushed: dict[str, str], settings: Settings) -> str:
     """Install the chart of this checkout with the images of this checkout."""
     values = ["--values", str(paths.CLUSTER / "values" / "kind.yaml")]
     for key, name in (("image", "operator"), ("predictor.image", "predictor")):
         repository, _, tag = pushed[name].rpartition(":")
         values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
+    if settings.keda:
+        values += keda.chart_values()
     how = helm.install(RELEASE, paths.CHART, SYSTEM_NAMESPACE, *values)
     kubectl.wait_rollout("squeezeserve-operator", SYSTEM_NAMESPACE)
     return how

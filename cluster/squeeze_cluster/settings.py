@@ -30,6 +30,8 @@ class Settings:
     """What one run of the cluster tools was asked to do."""
 
     airgap: bool = field(default_factory=lambda: _flag("AIRGAP"))
+    keda: bool = field(default_factory=lambda: _flag("KEDA"))
+    """Whether KEDA and Prometheus are part of it."""
     registry_mirror: str = field(default_factory=lambda: os.environ.get("REGISTRY_MIRROR", ""))
     gateway_port: int = field(default_factory=lambda: _port("GATEWAY_PORT", 8080))
     registry_port: int = field(default_factory=lambda: _port("REGISTRY_PORT", 5001))

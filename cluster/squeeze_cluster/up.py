@@ -13,6 +13,7 @@ from squeeze_cluster import (
     catalogue,
     engine,
     images,
+    keda,
     kind,
     network,
     node_image,
@@ -46,11 +47,11 @@ def up(settings: Settings, stages: Stages) -> None:
             stages.say(f"kind cluster {kind.ensure(node, settings)}")
             kind.finish_nodes()
         with stages.stage("Add-ons"):
-            _addons(stages)
+            _addons(settings, stages)
         with stages.stage("Images of SqueezeServe"):
             pushed = pushing.result()
     with stages.stage("SqueezeServe"):
-        stages.say(f"operator {platform.install_operator(pushed)}")
+        stages.say(f"operator {platform.install_operator(pushed, settings)}")
         platform.apply_sample()
     with stages.stage("A picture through the gateway"):
         answer = showcase.first_answer(settings)
@@ -77,7 +78,7 @@ def _images(settings: Settings, stages: Stages) -> str:
     with stages.stage("Registry"):
         network.ensure_network()
         registry.ensure(settings)
-    for image in catalogue.addons():
+    for image in (*catalogue.addons(), *(catalogue.keda() if settings.keda else ())):
         with stages.stage(image.reference):
             how = images.ensure(image, settings)
             registry.push(image.reference, settings)
@@ -85,14 +86,18 @@ def _images(settings: Settings, stages: Stages) -> str:
     return node
 
 
-def _addons(stages: Stages) -> None:
+def _addons(settings: Settings, stages: Stages) -> None:
     steps: dict[str, Callable[[], str]] = {
         "metrics-server": addons.install_metrics_server,
         "Envoy Gateway": addons.install_gateway,
         "KServe": addons.install_kserve,
     }
+    if settings.keda:
+        steps |= {"KEDA": keda.install_keda, "Prometheus": keda.install_prometheus}
     for name, install in steps.items():
         with stages.stage(name):
             stages.say(install())
     with stages.stage("All of them answer"):
         addons.wait()
+        if settings.keda:
+            keda.wait()

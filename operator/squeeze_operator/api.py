@@ -104,14 +104,6 @@ class Api:
             return False
         return True
 
-    async def discovers(self, resource: Resource) -> bool:
-        """Whether discovery lists this kind, which needs no right to read it. Raises ApiError."""
-        try:
-            found = await self._read("discover", resource, f"/apis/{resource.api_version}")
-        except KindMissing:
-            return False
-        return any(kind["name"] == resource.plural for kind in (found or {}).get("resources") or [])
-
     async def apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
         """Server-side apply under our field manager; without force a foreign field's value is a 409."""
         meta = body["metadata"]

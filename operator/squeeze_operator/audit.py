@@ -11,9 +11,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from squeeze_operator import metrics
+from squeeze_operator import metrics, names
 from squeeze_operator.api import ApiError, KindMissing
-from squeeze_operator.names import Key
+from squeeze_operator.names import Key, Resource
 
 BOUND_SECONDS = 120.0
 RETRY_SECONDS = 5.0
@@ -67,32 +67,36 @@ async def run_audit(
     list_models: Callable[[], Awaitable[list[dict[str, Any]]]],
     enqueue: Callable[[Key], None],
     unwatched: Callable[[], Awaitable[bool]],
-    kserve_served: Callable[[], Awaitable[bool]],
-    on_kserve_missing: Callable[[], None],
+    optional_kinds: Callable[[], Awaitable[Mapping[Resource, bool]]],
+    on_missing: Callable[[Resource], None],
     restart_watches: Callable[[], None],
     interval_seconds: float,
 ) -> None:
     """Audits for ever; an API server that does not answer is no fault of the watch.
 
-    A kind that is served and not watched in two audits in a row starts the watches anew. Where KServe has
-    arrived since the last audit, every model is looked at, whether or not kopf has noticed the new kind.
+    A kind that is served and not watched in two audits in a row starts the watches anew. Where one of the
+    `optional_kinds` has arrived since the last audit, every model is looked at, whether or not kopf has
+    noticed it.
     """
-    suspect, installed = False, True
+    suspect, served = False, dict[Resource, bool]()
     while True:
         pause = min(interval_seconds, RETRY_SECONDS)
         try:
             listed = await list_models()
             owed = audit.compare(listed)
-            was_installed, installed = installed, await kserve_served()
-            if not installed:
-                on_kserve_missing()
-            for key in map(_key, listed) if installed and not was_installed else owed:
+            before, served = served, dict(await optional_kinds())
+            for kind in served:
+                if not served[kind]:
+                    on_missing(kind)
+            arrived = any(served[kind] and not before.get(kind, True) for kind in served)
+            for key in map(_key, listed) if arrived else owed:
                 enqueue(key)
             missing = await unwatched()
             if missing and suspect:
                 restart_watches()
             suspect = missing and not suspect
-            pause = pause if missing or not installed else interval_seconds
+            if not missing and served.get(names.INFERENCE_SERVICES, True):
+                pause = interval_seconds
         except KindMissing:
             log.error("the SqueezeModel CRD is not installed; waiting for it")
         except ApiError as error:

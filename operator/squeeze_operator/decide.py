@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from squeeze_operator import desired
+from squeeze_operator import desired, keda
 from squeeze_operator.conditions import Condition, find, is_true
 from squeeze_operator.effective import effective
+from squeeze_operator.handover import autoscalers
 from squeeze_operator.hostnames import too_long
 from squeeze_operator.podfaults import Fault, clean
 from squeeze_operator.reasons import Reason
 from squeeze_operator.replacement import Replacement, replacement
 from squeeze_operator.rollout import Rollout, observe
-from squeeze_operator.scaling import PENDING, WARNINGS, autoscalers, scaling_condition
+from squeeze_operator.scaling import PENDING, WARNINGS, scaling_condition
 from squeeze_operator.snapshot import Snapshot
-from squeeze_operator.spec import KEDA_METRICS, ModelSpec, SpecError, parse_spec
+from squeeze_operator.spec import ModelSpec, SpecError, parse_spec
 
 Json = dict[str, Any]
 
@@ -108,24 +109,7 @@ def _servable(snapshot: Snapshot) -> tuple[ModelSpec | None, Fault | None]:
             f"An InferenceService named {snapshot.key.name} exists and does not belong to this SqueezeModel: "
             "rename this model, or delete that InferenceService",
         )
-    return spec, _unmeasurable(snapshot, spec)
-
-
-def _unmeasurable(snapshot: Snapshot, spec: ModelSpec) -> Fault | None:
-    metric = spec.scaling.metric
-    if metric not in KEDA_METRICS:
-        return None
-    if snapshot.keda_installed:
-        return Fault(
-            Reason.METRIC_UNSUPPORTED,
-            f"KEDA is installed, but this version of the operator does not scale by {metric} yet: set "
-            "spec.scaling.metric to cpu or none",
-        )
-    return Fault(
-        Reason.KEDA_MISSING,
-        f"Scaling by {metric} needs KEDA and Prometheus, and this cluster has no ScaledObject API: install "
-        "them, or set spec.scaling.metric to cpu or none. The number of replicas stays as it is",
-    )
+    return spec, keda.missing(snapshot, spec)
 
 
 def _objects(

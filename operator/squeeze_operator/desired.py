@@ -34,7 +34,7 @@ def inference_service(
     return {
         "apiVersion": names.INFERENCE_SERVICES.api_version,
         "kind": names.INFERENCE_SERVICES.kind,
-        "metadata": _child_metadata(metadata, metadata["name"])
+        "metadata": child_metadata(metadata, metadata["name"])
         | {
             "annotations": {
                 # Named explicitly: a cluster's default mode may change under us.
@@ -63,7 +63,7 @@ def autoscaler(metadata: Mapping[str, Any], spec: ModelSpec) -> Json:
     return {
         "apiVersion": names.AUTOSCALERS.api_version,
         "kind": names.AUTOSCALERS.kind,
-        "metadata": _child_metadata(metadata, names.child_name(names.AUTOSCALERS, name)),
+        "metadata": child_metadata(metadata, names.child_name(names.AUTOSCALERS, name)),
         "spec": {
             "scaleTargetRef": {
                 "apiVersion": names.DEPLOYMENTS.api_version,
@@ -84,7 +84,7 @@ def disruption_budget(metadata: Mapping[str, Any], spec: ModelSpec) -> Json:
     return {
         "apiVersion": names.DISRUPTION_BUDGETS.api_version,
         "kind": names.DISRUPTION_BUDGETS.kind,
-        "metadata": _child_metadata(metadata, names.child_name(names.DISRUPTION_BUDGETS, name)),
+        "metadata": child_metadata(metadata, names.child_name(names.DISRUPTION_BUDGETS, name)),
         "spec": {
             "maxUnavailable": spec.max_unavailable,
             "selector": {"matchLabels": {"app": names.app_label(name)}},
@@ -213,7 +213,8 @@ def _probe(path: str, period: int, timeout: int, failures: int) -> Json:
     }
 
 
-def _child_metadata(metadata: Mapping[str, Any], name: str) -> Json:
+def child_metadata(metadata: Mapping[str, Any], name: str) -> Json:
+    """The metadata of a child of this name: labels that tell whose it is, and its owner."""
     return {
         "name": name,
         "namespace": metadata["namespace"],

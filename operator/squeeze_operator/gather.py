@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from squeeze_operator import names
 from squeeze_operator.api import Api, Json, KindMissing
-from squeeze_operator.names import Key
+from squeeze_operator.names import Key, Resource
 from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.snapshot import Options, Served, Snapshot
-from squeeze_operator.spec import KEDA_METRICS
 
 ServedReader = Callable[[Json, Json, Sequence[Json]], Awaitable[Served | None]]
 """Asks a replica about itself: (model, Deployment, pods) to what it says, or None where all are silent."""
@@ -23,14 +22,15 @@ async def gather(
     if model is None:
         return None
     children: dict[str, Json] = {}
-    kserve_installed = True
+    missing: set[Resource] = set()
     for kind, resource in names.CHILDREN.items():
         try:
             child = await api.get(resource, namespace, names.child_name(resource, name))
         except KindMissing:
-            if resource is not names.INFERENCE_SERVICES:
+            if resource not in names.OPTIONAL:
                 raise
-            kserve_installed, child = False, None
+            missing.add(resource)
+            continue
         if child is not None:
             children[kind] = child
     deployment = await api.get(names.DEPLOYMENTS, namespace, names.predictor_name(name))
@@ -44,20 +44,14 @@ async def gather(
         model=model,
         options=options,
         now=time.time(),
-        kserve_installed=kserve_installed,
-        keda_installed=_metric(model) in KEDA_METRICS and await api.discovers(names.SCALED_OBJECTS),
+        kserve_installed=names.INFERENCE_SERVICES not in missing,
+        keda_installed=names.SCALED_OBJECTS not in missing,
         children=children,
         kserve_autoscaler=None
         if autoscaler
         else await api.get(names.AUTOSCALERS, namespace, names.predictor_name(name)),
-        scalings=history.note(autoscaler) if autoscaler else (),
+        scalings=history.note(str(model["metadata"]["uid"]), autoscaler) if autoscaler else (),
         deployment=deployment,
         pods=tuple(pods),
         served=served,
     )
-
-
-def _metric(model: Json) -> object:
-    """The metric as it is stored; the spec has not been checked yet."""
-    scaling = (model.get("spec") or {}).get("scaling")
-    return scaling.get("metric") if isinstance(scaling, dict) else None

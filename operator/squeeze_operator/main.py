@@ -17,6 +17,7 @@ from squeeze_operator.api import Api
 from squeeze_operator.audit import WatchAudit, run_audit
 from squeeze_operator.gather import ServedReader as Reader
 from squeeze_operator.health import Health, serve
+from squeeze_operator.names import Resource
 from squeeze_operator.reconcile import Reconciler, Worker
 from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.served import ServedReader
@@ -69,16 +70,16 @@ async def run(
         async def unwatched() -> bool:
             return any([await api.serves(resource, scope) for resource in watches.unwatched()])
 
-        async def kserve_served() -> bool:
-            return await api.serves(names.INFERENCE_SERVICES, scope)
+        async def optional_kinds() -> dict[Resource, bool]:
+            return {resource: await api.serves(resource, scope) for resource in names.OPTIONAL}
 
         parts["audit"] = run_audit(
             audit,
             models,
             queue.add,
             unwatched,
-            kserve_served,
-            lambda: health.forget_watchers(names.INFERENCE_SERVICES),
+            optional_kinds,
+            health.forget_watchers,
             watches.restart,
             settings.audit_seconds,
         )

@@ -62,8 +62,13 @@ DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisrup
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
 
-CHILDREN = {resource.kind: resource for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS)}
+CHILDREN = {
+    resource.kind: resource
+    for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS, SCALED_OBJECTS)
+}
 """The kinds that the operator writes."""
+OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS)
+"""Kinds of other products, which may be installed later or removed."""
 
 
 def child_name(resource: Resource, model: str) -> str:

@@ -1,7 +1,8 @@
 """Tells the events of an autoscaler that say something new from those that only measure again.
 
-A HorizontalPodAutoscaler's status is written every 15 seconds with the load of the moment. Looking at the
-model each time would cost a thousand idle models hundreds of requests a second.
+A HorizontalPodAutoscaler's status is written every 15 seconds with the load of the moment, a ScaledObject's
+with the time of the last load. Looking at the model each time would cost a thousand idle models hundreds of
+requests a second.
 """
 
 from collections.abc import Mapping

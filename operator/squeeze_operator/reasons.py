@@ -33,7 +33,10 @@ class Reason(StrEnum):
     KSERVE_MISSING = "KServeMissing", "KServe's InferenceService API is not installed in this cluster."
     KSERVE_FAILED = "KServeFailed", "KServe could not turn the InferenceService into a Deployment."
     KEDA_MISSING = "KedaMissing", "The metric needs KEDA and Prometheus, and KEDA is not installed."
-    METRIC_UNSUPPORTED = "MetricUnsupported", "KEDA is there, and this operator does not use it yet."
+    PROMETHEUS_UNKNOWN = (
+        "PrometheusUnknown",
+        "The metric comes from Prometheus, and the operator was not told where that is.",
+    )
     REJECTED = "Rejected", "An admission webhook or the API's validation refused a child object."
 
     UNSCHEDULABLE = "Unschedulable", "No node fits a replica's requests and placement."
@@ -64,8 +67,9 @@ class Reason(StrEnum):
     AUTOSCALER_STARTING = "AutoscalerStarting", "The autoscaler is being made, or has not looked yet."
     OLD_AUTOSCALER_PRESENT = (
         "OldAutoscalerPresent",
-        "KServe's own autoscaler still scales; ours takes over once it has gone.",
+        "The autoscaler of before is still there; the new one takes over once it has gone.",
     )
+    KEDA_NOT_ACTING = "KedaNotActing", "KEDA has not made an autoscaler of the ScaledObject."
     WAITING_FOR_METRICS = "WaitingForMetrics", "The autoscaler has no metrics yet, as after every start."
     METRICS_MISSING = (
         "MetricsMissing",

@@ -12,33 +12,28 @@ WINDOW_SECONDS = 1800.0
 
 
 class ScaleHistory:
-    """The wishes of each autoscaler within the last half hour."""
+    """The wishes of each model's autoscaler within the last half hour."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._wishes: dict[str, list[tuple[float, int]]] = {}
 
-    def note(self, autoscaler: Mapping[str, Any]) -> tuple[int, ...]:
-        """Notes what a live HorizontalPodAutoscaler wants; returns all that it wanted, oldest first."""
-        owner, now = _owner(autoscaler), self._clock()
+    def note(self, model: str, autoscaler: Mapping[str, Any]) -> tuple[int, ...]:
+        """Notes what the autoscaler of a model (by uid) wants; returns all that it wanted, oldest first."""
+        now = self._clock()
         wish = int((autoscaler.get("status") or {}).get("desiredReplicas") or 0)
-        kept = [seen for seen in self._wishes.get(owner, []) if now - seen[0] < WINDOW_SECONDS]
+        kept = [seen for seen in self._wishes.get(model, []) if now - seen[0] < WINDOW_SECONDS]
         if wish and (not kept or kept[-1][1] != wish):
             kept.append((now, wish))
-        self._wishes[owner] = kept
+        self._wishes[model] = kept
         return tuple(number for _, number in kept)
 
-    def forget_except(self, owners: frozenset[str]) -> None:
+    def forget_except(self, models: frozenset[str]) -> None:
         """Drops what is known of models (by uid) that are gone."""
-        self._wishes = {owner: wishes for owner, wishes in self._wishes.items() if owner in owners}
+        self._wishes = {model: wishes for model, wishes in self._wishes.items() if model in models}
 
 
 def reversals(wishes: tuple[int, ...]) -> int:
     """How often a series of different neighbours turned from up to down or from down to up."""
     ups = [later > earlier for earlier, later in pairwise(wishes)]
     return sum(before != after for before, after in pairwise(ups))
-
-
-def _owner(autoscaler: Mapping[str, Any]) -> str:
-    owners = autoscaler["metadata"].get("ownerReferences") or []
-    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")

@@ -1,26 +1,30 @@
-"""Who scales a model, and how well: the hand-over between autoscalers, and the condition Scaling. Pure."""
+"""How well a model is scaled: the condition Scaling. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from squeeze_operator import desired, names
+from squeeze_operator import names
 from squeeze_operator.conditions import Condition, age, find
+from squeeze_operator.handover import foreign, scalers, terminating
 from squeeze_operator.podfaults import clean
 from squeeze_operator.reasons import Reason
 from squeeze_operator.rollout import Rollout
 from squeeze_operator.scalehistory import reversals
 from squeeze_operator.snapshot import Snapshot
-from squeeze_operator.spec import ModelSpec
+from squeeze_operator.spec import KEDA_METRICS, ModelSpec
 
 METRICS_GRACE_SECONDS = 120.0
 """A new replica has no metrics for a minute or so, and none at all is no fault before that."""
+KEDA_GRACE_SECONDS = 60.0
+"""KEDA makes an autoscaler within a second, and within half a minute after a start of its own."""
 FLAPPING_REVERSALS = 3
 """Up, down, up and down again."""
 PENDING = frozenset({Reason.AUTOSCALER_STARTING, Reason.OLD_AUTOSCALER_PRESENT, Reason.WAITING_FOR_METRICS})
-"""Reasons that pass by themselves within minutes."""
+"""Reasons that pass by themselves within minutes, or become others."""
 WARNINGS = frozenset(
     {
         Reason.METRICS_MISSING,
+        Reason.KEDA_NOT_ACTING,
         Reason.REQUESTS_MISSING,
         Reason.ANOTHER_AUTOSCALER,
         Reason.SCALED_TO_ZERO,
@@ -31,41 +35,6 @@ WARNINGS = frozenset(
     }
 )
 """Reasons that somebody should hear of."""
-
-Json = dict[str, Any]
-
-
-def autoscalers(
-    snapshot: Snapshot, spec: ModelSpec
-) -> tuple[tuple[Json, ...], tuple[Mapping[str, Any], ...]]:
-    """The autoscaler to have, and the one to delete: at most one of them.
-
-    Two autoscalers of one Deployment undo each other's work, so ours waits until KServe has let go.
-    """
-    live = snapshot.children.get(names.AUTOSCALERS.kind)
-    ours = live is not None and snapshot.owns(live)
-    if spec.scaling.metric == "none":
-        return (), (live,) if live is not None and ours else ()
-    if ours or (live is None and _handed_over(snapshot)):
-        return (desired.autoscaler(snapshot.model["metadata"], spec),), ()
-    return (), ()
-
-
-def _handed_over(snapshot: Snapshot) -> bool:
-    """Whether KServe knows that it does not scale this model, and has stopped."""
-    if snapshot.service is None or snapshot.kserve_autoscaler is not None:
-        return False
-    told = _autoscaler_class(snapshot.service) == "external"
-    # KServe passes the class on to the Deployment, and sets the number of replicas while it is "none" there.
-    return told and (
-        snapshot.deployment is None or _autoscaler_class(snapshot.deployment) not in ("hpa", "none")
-    )
-
-
-def _autoscaler_class(holder: Mapping[str, Any]) -> str | None:
-    annotations = holder["metadata"].get("annotations") or {}
-    found: str | None = annotations.get(names.AUTOSCALER_CLASS)
-    return found
 
 
 def scaling_condition(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Condition:
@@ -78,20 +47,59 @@ def scaling_condition(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollo
     if scaling.metric == "none":
         text = f"{scaling.min_replicas} replicas, by spec.scaling.minReplicas"
         return Condition("Scaling", True, Reason.FIXED_REPLICAS, text)
-    if live is not None and not snapshot.owns(live):
+    taken = foreign(snapshot, spec)
+    if taken:
         return _no(
             Reason.NAME_TAKEN,
-            f"A HorizontalPodAutoscaler named {snapshot.key.name} exists and does not belong to this "
-            "SqueezeModel: rename this model, or delete that HorizontalPodAutoscaler",
+            f"A {taken} named {snapshot.key.name} exists and does not belong to this SqueezeModel: rename "
+            f"this model, or delete that {taken}",
         )
-    if live is None and snapshot.kserve_autoscaler is not None:
+    waiting = _handing_over(snapshot, spec)
+    if waiting or live is None:
+        return waiting or _no(
+            Reason.AUTOSCALER_STARTING, "The autoscaler is made once KServe has the InferenceService"
+        )
+    return _blind(live, spec, snapshot.now) or _bounded(snapshot, spec, live, rollout) or _following(spec)
+
+
+def _handing_over(snapshot: Snapshot, spec: ModelSpec) -> Condition | None:
+    """What is between the model and its autoscaler."""
+    found, by_keda = scalers(snapshot), spec.scaling.metric in KEDA_METRICS
+    if snapshot.kserve_autoscaler is not None:
         return _no(Reason.OLD_AUTOSCALER_PRESENT, "KServe's autoscaler still scales; it has been told to go")
-    if live is None:
-        return _no(Reason.AUTOSCALER_STARTING, "The autoscaler is made once KServe has the InferenceService")
-    return _blind(live, snapshot.now) or _bounded(snapshot, spec, live, rollout) or _following(spec)
+    if by_keda and found.ours:
+        return _no(Reason.OLD_AUTOSCALER_PRESENT, "The autoscaler by CPU is being removed; KEDA's follows")
+    going = found.scaled_object is not None and terminating(found.scaled_object)
+    if by_keda and (going or (found.kedas and found.scaled_object is None)):
+        return _no(
+            Reason.OLD_AUTOSCALER_PRESENT,
+            "The ScaledObject of before is still being removed, by KEDA: is keda-operator running?",
+        )
+    if not by_keda and (found.kedas or not found.keda_leaves):
+        return _no(
+            Reason.OLD_AUTOSCALER_PRESENT, "KEDA's autoscaler is being removed; the one by CPU follows"
+        )
+    if by_keda and found.scaled_object is not None and found.kedas is None:
+        return _unmade(found.scaled_object, snapshot.now)
+    return None
 
 
-def _blind(live: Mapping[str, Any], now: float) -> Condition | None:
+def _unmade(scaled_object: Mapping[str, Any], now: float) -> Condition:
+    """What is said of a ScaledObject that has no autoscaler yet."""
+    ready = find(scaled_object.get("status"), "Ready")
+    if ready.get("status") == "False":
+        return _no(Reason.KEDA_NOT_ACTING, f"KEDA refuses the ScaledObject: {clean(ready.get('message'))}")
+    made_at = {"lastTransitionTime": scaled_object["metadata"].get("creationTimestamp")}
+    if age(made_at, now) > KEDA_GRACE_SECONDS:
+        return _no(
+            Reason.KEDA_NOT_ACTING,
+            "KEDA has made no autoscaler of the ScaledObject, so the number of replicas stays as it is: is "
+            "keda-operator running?",
+        )
+    return _no(Reason.AUTOSCALER_STARTING, "KEDA is about to make the autoscaler")
+
+
+def _blind(live: Mapping[str, Any], spec: ModelSpec, now: float) -> Condition | None:
     """What keeps the autoscaler from computing a number; it changes nothing then."""
     status = live.get("status")
     active = find(status, "ScalingActive")
@@ -114,9 +122,12 @@ def _blind(live: Mapping[str, Any], now: float) -> Condition | None:
         return _no(Reason.REQUESTS_MISSING, f"Set spec.resources.requests.cpu. Autoscaler: {message}")
     if age(active, now) < METRICS_GRACE_SECONDS:
         return _no(Reason.WAITING_FOR_METRICS, "The autoscaler waits for the first metrics of the replicas")
+    question = "is metrics-server running?"
+    if spec.scaling.metric in KEDA_METRICS:
+        question = "are KEDA and Prometheus running, and does Prometheus scrape the replicas?"
     return _no(
         Reason.METRICS_MISSING,
-        f"The number of replicas stays as it is; is metrics-server running? Autoscaler: {message}",
+        f"The number of replicas stays as it is; {question} Autoscaler: {message}",
     )
 
 
@@ -148,10 +159,12 @@ def _bounded(
 
 def _following(spec: ModelSpec) -> Condition:
     scaling = spec.scaling
-    text = (
-        f"{scaling.min_replicas} to {scaling.max_replicas} replicas, so that each uses {scaling.target} % of "
-        "the CPU that it requests"
-    )
+    aim = {
+        "cpu": f"each uses {scaling.target} % of the CPU that it requests",
+        "utilization": f"each is asked for {scaling.target} % of the pictures a second that it measured",
+        "latency": f"95 % of the requests are answered within {scaling.target} ms",
+    }[scaling.metric]
+    text = f"{scaling.min_replicas} to {scaling.max_replicas} replicas, so that {aim}"
     return Condition("Scaling", True, Reason.FOLLOWS_LOAD, text)
 
 

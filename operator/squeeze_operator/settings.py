@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
             image_pull_policy=parsed.image_pull_policy,
             allow_cpu_fallback=parsed.allow_cpu_fallback,
             domain_template=parsed.domain_template,
+            prometheus_address=parsed.prometheus_address,
+            prometheus_window=parsed.prometheus_window,
         ),
         namespaces=tuple(parsed.namespace),
         health_port=parsed.health_port,
@@ -80,6 +83,18 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("domain-template", Options("").domain_template),
         help="KServe's ingress.domainTemplate, to report names that are too long",
     )
+    parser.add_argument(
+        "--prometheus-address",
+        type=_address,
+        default=default("prometheus-address", ""),
+        help="Prometheus as KEDA reaches it, for the metrics utilization and latency; empty is none",
+    )
+    parser.add_argument(
+        "--prometheus-window",
+        type=_duration,
+        default=default("prometheus-window", Options("").prometheus_window),
+        help="how far rates look back, such as 2m: four scrape intervals or more",
+    )
     for flag, port in (("health-port", 8081), ("metrics-port", 9090)):
         parser.add_argument(f"--{flag}", type=_port, default=default(flag, str(port)), help="0 to 65535")
     parser.add_argument("--log-format", choices=("json", "text"), default=default("log-format", "text"))
@@ -95,6 +110,20 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
 def _variable(flag: str) -> str:
     return f"SQUEEZE_OPERATOR_{flag.replace('-', '_').upper()}"
+
+
+def _address(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no address; use one such as http://prometheus.monitoring:9090"
+        )
+    return text
+
+
+def _duration(text: str) -> str:
+    if not re.fullmatch("[1-9][0-9]*[smh]", text):
+        raise argparse.ArgumentTypeError(f"{text} is no duration; use one such as 90s or 2m")
+    return text
 
 
 def _port(text: str) -> int:

@@ -21,6 +21,10 @@ class Options:
     allow_cpu_fallback: bool = False
     domain_template: str = "{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}"
     """KServe's domainTemplate; host names that it cannot make are reported before KServe fails."""
+    prometheus_address: str = ""
+    """Prometheus' HTTP API, as KEDA reaches it; empty where there is none."""
+    prometheus_window: str = "2m"
+    """How far rates in Prometheus look back, as PromQL writes a duration."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,13 @@ class Snapshot:
     """Unix time of the look."""
     kserve_installed: bool = True
     keda_installed: bool = False
-    """Whether KEDA's ScaledObject API is served; looked up only where the spec's metric needs it."""
+    """Whether KEDA's ScaledObject API is served."""
     children: Mapping[str, Json] = field(default_factory=dict)
     """Live objects by kind, ours or not."""
     kserve_autoscaler: Json | None = None
     """The HorizontalPodAutoscaler that KServe made itself; looked up only where ours is not there."""
     scalings: tuple[int, ...] = ()
-    """The numbers of replicas that our autoscaler wanted within the last half hour, oldest first."""
+    """The numbers of replicas that the autoscaler wanted within the last half hour, oldest first."""
     deployment: Json | None = None
     pods: tuple[Json, ...] = ()
     served: Served | None = None

@@ -23,6 +23,8 @@ from squeeze_operator.names import Key, Resource
 from squeeze_operator.news import News
 
 OWNED = (*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS)
+_MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS)
+"""Kinds whose status is written again and again with the load of the moment."""
 log = logging.getLogger(__name__)
 _LOGIN_SECONDS = 300
 """A ServiceAccount's token is read again this often; the kubelet renews it long before it expires."""
@@ -191,7 +193,7 @@ def _on_child(resource: Resource, enqueue: Callable[[Key], None]) -> Callable[..
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(resource)
-        if resource is names.AUTOSCALERS and not news.worth(event):
+        if resource in _MEASURED and not news.worth(event):
             return
         model = (metadata.get("labels") or {}).get(names.MODEL_LABEL)
         if model:

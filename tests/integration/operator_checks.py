@@ -37,6 +37,9 @@ def queue_size(model: Model) -> str:
 
 def written() -> float:
     """Objects that operators have written in this process."""
-    kinds = ("InferenceService", "PodDisruptionBudget", "HorizontalPodAutoscaler", "SqueezeModel", "Event")
+    kinds = (
+        *("InferenceService", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject"),
+        *("SqueezeModel", "Event"),
+    )
     name = "squeeze_operator_writes_total"
     return sum(REGISTRY.get_sample_value(name, {"kind": kind}) or 0 for kind in kinds)

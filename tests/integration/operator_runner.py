@@ -29,6 +29,7 @@ RULES = [
             "horizontalpodautoscalers",
             ["get", "list", "watch", "create", "patch", "delete"],
         ),
+        ("keda.sh", "scaledobjects", ["get", "list", "watch", "create", "patch", "delete"]),
         ("apps", "deployments", ["get", "list", "watch"]),
         ("", "pods", ["list", "watch"]),
         ("", "events", ["create"]),
@@ -57,7 +58,11 @@ class RunningOperator:
     """
 
     def __init__(self, kubeconfig: Path, **overrides: Any) -> None:
-        options = Options(predictor_image="registry.example/predictor:1", allow_cpu_fallback=True)
+        options = Options(
+            predictor_image="registry.example/predictor:1",
+            allow_cpu_fallback=True,
+            prometheus_address="http://prometheus.example:9090",
+        )
         values: dict[str, Any] = {"resync_seconds": 300.0, "audit_seconds": 60.0} | overrides
         self.settings = Settings(options, health_port=0, **values)
         self.health = Health()

@@ -94,8 +94,8 @@ capabilities:
 
 {{/*
 What the operator may do with namespaced objects, in a ClusterRole or in one Role a namespace. A server-side apply of
-an object that is not there yet needs "create" beside "patch". Only the autoscaler is deleted by the operator, where
-spec.scaling.metric becomes none; all else is left to the garbage collector.
+an object that is not there yet needs "create" beside "patch". Only autoscalers are deleted by the operator, where
+spec.scaling.metric asks for another one; all else is left to the garbage collector.
 */}}
 {{- define "squeezeserve.namespacedRules" -}}
 - apiGroups: [squeezeserve.io]
@@ -112,6 +112,9 @@ spec.scaling.metric becomes none; all else is left to the garbage collector.
   verbs: [get, list, watch, create, patch]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]

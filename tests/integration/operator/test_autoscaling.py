@@ -12,24 +12,6 @@ from prometheus_client import REGISTRY
 Make = Callable[..., Model]
 LONG_AGO = "2020-01-01T00:00:00Z"
 GOOD = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": "well"}
-SCALED_OBJECT_CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "scaledobjects.keda.sh"},
-    "spec": {
-        "group": "keda.sh",
-        "scope": "Namespaced",
-        "names": {"kind": "ScaledObject", "plural": "scaledobjects", "singular": "scaledobject"},
-        "versions": [
-            {
-                "name": "v1alpha1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object"}},
-            }
-        ],
-    },
-}
 
 
 def autoscaler(model: Model) -> dict[str, Any] | None:
@@ -226,33 +208,6 @@ def test_measurements_alone_cost_no_reconcile(model: Make) -> None:
     eventually(lambda: events() >= before + 10, "the watch has told of each")
     # Looks that were under way, or due because nothing is known of the replicas yet, may still end.
     assert reconciles() - done <= 4
-
-
-@pytest.mark.usefixtures("operator")
-def test_a_metric_that_needs_keda_stalls_and_keeps_what_is_there(model: Make) -> None:
-    digits = model()
-    digits.create()
-    digits.kserve.serve(2)
-    scaler, service = made(digits), digits.kserve.service()
-    digits.wait("Ready", "True")
-    digits.change(scaling={"metric": "latency", "target": 250})
-    message = digits.wait("Stalled", "True", "KedaMissing")["message"]
-    assert "needs KEDA and Prometheus" in message
-    assert digits.condition("Serving")["status"] == "True"
-    assert digits.get()["status"]["effective"]["metric"] == "cpu"
-    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    digits.kube.create(crds, SCALED_OBJECT_CRD)
-    try:
-        eventually(lambda: digits.kube.get("/apis/keda.sh/v1alpha1"), "discovery lists it", timeout=60)
-        digits.change(scaling={"target": 300})
-        digits.wait("Stalled", "True", "MetricUnsupported")
-    finally:
-        digits.kube.delete(f"{crds}/scaledobjects.keda.sh")
-    assert made(digits)["spec"] == scaler["spec"]
-    assert digits.kserve.service()["spec"] == service["spec"]
-    digits.change(scaling={"metric": "cpu", "target": None})
-    digits.wait("Ready", "True")
-    assert made(digits)["spec"] == scaler["spec"]
 
 
 @pytest.mark.usefixtures("operator")

@@ -17,6 +17,7 @@ OPERATOR = {
     ("serving.kserve.io", "inferenceservices"): READ | WRITE,
     ("policy", "poddisruptionbudgets"): READ | WRITE,
     ("autoscaling", "horizontalpodautoscalers"): READ | WRITE | {"delete"},
+    ("keda.sh", "scaledobjects"): READ | WRITE | {"delete"},
     ("apps", "deployments"): READ,
     ("", "pods"): READ,
     ("", "events"): frozenset({"create"}),

@@ -5,18 +5,20 @@ from squeeze_cluster.settings import Settings
 
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AIRGAP", "REGISTRY_MIRROR", "GATEWAY_PORT", "REGISTRY_PORT"):
+    for name in ("AIRGAP", "KEDA", "REGISTRY_MIRROR", "GATEWAY_PORT", "REGISTRY_PORT"):
         monkeypatch.delenv(name, raising=False)
     settings = Settings()
     assert (settings.airgap, settings.gateway_port, settings.registry) == (False, 8080, "localhost:5001")
+    assert not settings.keda
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False), ("no", False)]
 )
-def test_airgap_flag(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+def test_flags(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
     monkeypatch.setenv("AIRGAP", value)
-    assert Settings().airgap is expected
+    monkeypatch.setenv("KEDA", value)
+    assert (Settings().airgap, Settings().keda) == (expected, expected)
 
 
 @pytest.mark.parametrize("value", ["1", "65535"])

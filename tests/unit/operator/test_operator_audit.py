@@ -1,12 +1,14 @@
-"""The audit looks at every model once KServe has arrived, and otherwise only at what the watch owes."""
+"""The audit looks at every model once KServe or KEDA has arrived, else only at what the watch owes."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+from squeeze_operator import names
 from squeeze_operator.api import ApiError
 from squeeze_operator.audit import WatchAudit, run_audit
-from squeeze_operator.names import Key
+from squeeze_operator.names import Key, Resource
 
 MODELS = [
     {"metadata": {"uid": str(n), "resourceVersion": "1", "namespace": "default", "name": f"m{n}"}}
@@ -14,8 +16,10 @@ MODELS = [
 ]
 
 
-async def audited(served: list[bool | Exception], rounds: int) -> list[list[str]]:
-    """The names that each round of the audit enqueues, where KServe answers so; all events were delivered."""
+async def audited(
+    served: list[bool | Exception], rounds: int, kind: Resource = names.SCALED_OBJECTS
+) -> list[list[str]]:
+    """The names that each round of the audit enqueues, where KEDA answers so; all events were delivered."""
     audit, found, answers = WatchAudit(), list[list[str]](), iter(served)
     for model in MODELS:
         audit.delivered(model["metadata"]["uid"], "1", gone=False)
@@ -24,11 +28,11 @@ async def audited(served: list[bool | Exception], rounds: int) -> list[list[str]
         found.append([])
         return list(MODELS)
 
-    async def kserve() -> bool:
+    async def optional() -> dict[Resource, bool]:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return {names.INFERENCE_SERVICES: True, kind: answer}
 
     async def unwatched() -> bool:
         return False
@@ -37,7 +41,7 @@ async def audited(served: list[bool | Exception], rounds: int) -> list[list[str]
         found[-1].append(key.name)
 
     task = asyncio.create_task(
-        run_audit(audit, models, enqueue, unwatched, kserve, lambda: None, lambda: None, 0.001)
+        run_audit(audit, models, enqueue, unwatched, optional, lambda _: None, lambda: None, 0.001)
     )
     try:
         async with asyncio.timeout(10):
@@ -52,8 +56,32 @@ async def test_nothing_is_done_where_nothing_is_owed() -> None:
     assert await audited([True] * 9, 3) == [[], [], []]
 
 
-async def test_all_models_are_looked_at_once_when_kserve_arrives() -> None:
-    assert await audited([False, False, *[True] * 9], 4) == [[], [], ["ma", "mb"], []]
+@pytest.mark.parametrize("kind", names.OPTIONAL, ids=lambda kind: kind.kind)
+async def test_all_models_are_looked_at_once_when_an_optional_kind_arrives(kind: Resource) -> None:
+    assert await audited([False, False, *[True] * 9], 4, kind) == [[], [], ["ma", "mb"], []]
+
+
+async def test_missing_watchers_of_a_kind_that_is_not_served_are_forgotten() -> None:
+    forgotten: list[Resource] = []
+
+    async def nothing() -> list[dict[str, object]]:
+        return []
+
+    async def optional() -> dict[Resource, bool]:
+        return {names.INFERENCE_SERVICES: True, names.SCALED_OBJECTS: False}
+
+    async def unwatched() -> bool:
+        return False
+
+    audit = run_audit(
+        WatchAudit(), nothing, lambda _: None, unwatched, optional, forgotten.append, lambda: None, 60
+    )
+    task = asyncio.create_task(audit)
+    async with asyncio.timeout(10):
+        while not forgotten:
+            await asyncio.sleep(0.001)
+    task.cancel()
+    assert forgotten == [names.SCALED_OBJECTS]
 
 
 async def test_an_api_server_that_fails_meanwhile_hides_no_arrival() -> None:

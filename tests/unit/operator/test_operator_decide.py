@@ -312,13 +312,13 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         "needs KEDA and Prometheus",
     ),
     (
-        "a metric with KEDA",
-        seen({"scaling": {"metric": "latency", "target": 50}}, keda_installed=True),
+        "a metric of a Prometheus that nobody named",
+        seen({"scaling": {"metric": "latency", "target": 50}}, SERVING, service=ROUTED, keda_installed=True),
         "Stalled",
-        "MetricUnsupported",
-        False,
-        False,
-        "set spec.scaling.metric to cpu or none",
+        "PrometheusUnknown",
+        True,
+        True,
+        "prometheus.address of the operator's chart",
     ),
     (
         "no CPU to measure against",
@@ -379,7 +379,7 @@ def test_every_fault_of_the_table_of_reasons_is_in_this_table() -> None:
     scaling = {
         *("FixedReplicas", "FollowsLoad", "AutoscalerStarting", "OldAutoscalerPresent", "WaitingForMetrics"),
         *("MetricsMissing", "RequestsMissing", "AnotherAutoscaler", "ScaledToZero", "NoRoomToScale"),
-        *("AtMaxReplicas", "Flapping"),
+        *("AtMaxReplicas", "Flapping", "KedaNotActing"),
     }
     rest = {str(r) for r in Reason} - told - elsewhere - only_secondary - updates - scaling
     assert rest == {"AllReplicasCurrent", "ReplicasOutdated"}

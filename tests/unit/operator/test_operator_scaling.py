@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from squeeze_operator.conditions import find
-from squeeze_operator.decide import Decision, decide
+from squeeze_operator.decide import decide
 from squeeze_operator.news import News
 from squeeze_operator.scalehistory import ScaleHistory, reversals
 from squeeze_operator.snapshot import Snapshot
@@ -36,22 +36,6 @@ def scaled(*conditions: dict[str, str], owner: str = "u1", **rest: Any) -> Snaps
     shown = {"service": ROUTED, "deployment": replicas(2)} | rest
     snapshot = seen(**shown, now=NOW)
     return replace(snapshot, children={**snapshot.children, KIND: live})
-
-
-def with_class(snapshot: Snapshot, service: str, deployment: str | None = None) -> Snapshot:
-    """The snapshot with KServe's autoscaler class on the InferenceService and on the Deployment."""
-    made = copy.deepcopy(dict(snapshot.children["InferenceService"]))
-    made["metadata"]["annotations"] = {CLASS: service}
-    live = None
-    if deployment is not None and snapshot.deployment is not None:
-        metadata = snapshot.deployment["metadata"] | {"annotations": {CLASS: deployment}}
-        live = {**snapshot.deployment, "metadata": metadata}
-    return replace(snapshot, children={**snapshot.children, "InferenceService": made}, deployment=live)
-
-
-def kinds(decision: Decision) -> list[str]:
-    """The kinds of the objects to apply."""
-    return [wanted["kind"] for wanted in decision.objects]
 
 
 MORE = {"deployment": replicas(2, 3), "pods": [unschedulable("3 Insufficient cpu.")]}
@@ -137,50 +121,6 @@ def test_what_passes_by_itself_is_looked_at_again_and_not_announced() -> None:
     assert [a.reason for a in decision.announcements] == ["Available"]
 
 
-@pytest.mark.parametrize(
-    ("service", "deployment", "wanted"),
-    [
-        ("external", None, True),
-        ("external", "external", True),
-        ("external", "hpa", False),
-        ("external", "none", False),
-        ("hpa", "hpa", False),
-        ("none", "none", False),
-    ],
-)
-def test_our_autoscaler_waits_until_kserve_has_let_go(
-    service: str, deployment: str | None, wanted: bool
-) -> None:
-    snapshot = with_class(seen(service=ROUTED, deployment=replicas(2)), service, deployment)
-    assert (KIND in kinds(decide(snapshot))) is wanted
-
-
-def test_our_autoscaler_waits_until_kserves_is_gone() -> None:
-    snapshot = with_class(seen(service=ROUTED, deployment=replicas(2)), "external", "external")
-    old = replace(snapshot, kserve_autoscaler={"metadata": {"name": "digits-predictor"}})
-    assert KIND not in kinds(decide(old))
-    assert KIND in kinds(decide(snapshot))
-
-
-def test_a_fixed_number_lets_the_autoscaler_go_and_only_our_own() -> None:
-    spec = {"scaling": {"metric": "none"}}
-    decision = decide(scaled(ACTIVE, spec=spec))
-    assert [gone["metadata"]["uid"] for gone in decision.unwanted] == ["u3"]
-    assert KIND not in kinds(decision)
-    assert decide(scaled(ACTIVE, spec=spec, owner="another")).unwanted == ()
-
-
-@pytest.mark.parametrize("metric", ["utilization", "latency"])
-def test_a_metric_that_needs_keda_leaves_everything_as_it_is(metric: str) -> None:
-    decision = decide(scaled(ACTIVE, spec={"scaling": {"metric": metric, "target": 50}}))
-    assert (decision.objects, decision.unwanted) == ((), ())
-    assert find(decision.status, "Serving")["status"] == "True"
-
-
-def test_a_foreign_autoscaler_is_left_alone_and_nothing_else() -> None:
-    assert kinds(decide(scaled(ACTIVE, owner="another"))) == ["InferenceService", "PodDisruptionBudget"]
-
-
 # What was seen over time.
 
 
@@ -197,8 +137,7 @@ def test_wishes_are_remembered_for_half_an_hour_and_only_of_models_that_are_ther
     history = ScaleHistory(lambda: time[0])
 
     def wish(number: int | None) -> tuple[int, ...]:
-        owners = [{"uid": "other"}, {"uid": "u1", "controller": True}]
-        return history.note({"metadata": {"ownerReferences": owners}, "status": {"desiredReplicas": number}})
+        return history.note("u1", {"status": {"desiredReplicas": number}})
 
     assert wish(None) == ()
     assert wish(1) == (1,)

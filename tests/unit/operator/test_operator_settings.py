@@ -40,6 +40,14 @@ def test_flags_win_over_the_environment() -> None:
     assert settings.health_port == 2
 
 
+def test_prometheus_is_named_by_its_address() -> None:
+    assert parse_settings(IMAGE, {}).options.prometheus_address == ""
+    flags = ["--prometheus-address=https://prometheus.example.com/team", "--prometheus-window=90s"]
+    options = parse_settings([*IMAGE, *flags], {}).options
+    assert options.prometheus_address == "https://prometheus.example.com/team"
+    assert options.prometheus_window == "90s"
+
+
 def test_namespaces_may_be_repeated() -> None:
     assert parse_settings([*IMAGE, "--namespace=a", "--namespace", "b"], {}).namespaces == ("a", "b")
 
@@ -55,6 +63,8 @@ def test_namespaces_may_be_repeated() -> None:
         [*IMAGE, "--audit-seconds=inf"],
         [*IMAGE, "--log-format=xml"],
         [*IMAGE, "--image-pull-policy=Sometimes"],
+        [*IMAGE, "--prometheus-address=prometheus:9090"],
+        [*IMAGE, "--prometheus-window=2 minutes"],
         [*IMAGE, "--unknown"],
     ],
 )

@@ -1,0 +1,118 @@
+"""Who scales a model, and the hand-over from one to the next. Pure.
+
+Two autoscalers of one Deployment undo each other's work. So the one of before goes first, the next comes when
+it has gone, and the number of replicas stays meanwhile. KEDA's HorizontalPodAutoscaler bears the name of
+ours, so that even by mistake there can only be one.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from squeeze_operator import desired, keda, names
+from squeeze_operator.snapshot import Snapshot
+from squeeze_operator.spec import KEDA_METRICS, ModelSpec
+
+Json = dict[str, Any]
+Live = Mapping[str, Any]
+
+
+class Scalers(NamedTuple):
+    """The live autoscalers that are this model's; a foreign one of the same name is none of them."""
+
+    ours: Live | None
+    """The HorizontalPodAutoscaler that the operator made."""
+    scaled_object: Live | None
+    kedas: Live | None
+    """The HorizontalPodAutoscaler that KEDA made of the ScaledObject."""
+
+    @property
+    def keda_leaves(self) -> bool:
+        """Whether the ScaledObject has gone or is going: KEDA touches its autoscaler no more."""
+        return self.scaled_object is None or terminating(self.scaled_object)
+
+
+def scalers(snapshot: Snapshot) -> Scalers:
+    """The live autoscalers of a model."""
+    live = snapshot.children.get(names.AUTOSCALERS.kind)
+    scaled_object = snapshot.children.get(names.SCALED_OBJECTS.kind)
+    if scaled_object is not None and not snapshot.owns(scaled_object):
+        scaled_object, of_keda = None, False
+    else:
+        of_keda = live is not None and _made_by_keda(live, snapshot.key.name)
+    ours = live is not None and snapshot.owns(live)
+    return Scalers(live if ours else None, scaled_object, live if of_keda else None)
+
+
+def foreign(snapshot: Snapshot, spec: ModelSpec) -> str | None:
+    """The kind of somebody else's object whose name the wanted autoscaler needs."""
+    found = scalers(snapshot)
+    if names.AUTOSCALERS.kind in snapshot.children and not (found.ours or found.kedas):
+        return names.AUTOSCALERS.kind
+    wanted = spec.scaling.metric in KEDA_METRICS
+    if wanted and names.SCALED_OBJECTS.kind in snapshot.children and found.scaled_object is None:
+        return names.SCALED_OBJECTS.kind
+    return None
+
+
+def terminating(live: Live) -> bool:
+    """Whether an object has been deleted and waits for its finalizers."""
+    return bool(live["metadata"].get("deletionTimestamp"))
+
+
+def autoscalers(snapshot: Snapshot, spec: ModelSpec) -> tuple[tuple[Json, ...], tuple[Live, ...]]:
+    """The autoscaler to have, at most one, and those to delete."""
+    found, metric = scalers(snapshot), spec.scaling.metric
+    unwanted = _unwanted(found, metric)
+    if metric == "none" or unwanted or foreign(snapshot, spec) or not _free(snapshot, found, metric):
+        return (), unwanted
+    metadata = snapshot.model["metadata"]
+    if metric in KEDA_METRICS:
+        return (keda.scaled_object(metadata, spec, snapshot.options),), ()
+    return (desired.autoscaler(metadata, spec),), ()
+
+
+def _unwanted(found: Scalers, metric: str) -> tuple[Live, ...]:
+    if metric in KEDA_METRICS:
+        return (found.ours,) if found.ours else ()
+    gone = []
+    if metric == "none" and found.ours:
+        gone.append(found.ours)
+    if found.scaled_object is not None and not found.keda_leaves:
+        gone.append(found.scaled_object)
+    elif found.kedas:
+        # The garbage collector may take its time, and a KEDA that is down keeps its finalizer for ever.
+        gone.append(found.kedas)
+    return tuple(gone)
+
+
+def _free(snapshot: Snapshot, found: Scalers, metric: str) -> bool:
+    """Whether nobody else scales, so that the wanted autoscaler may be made, or stays as it is."""
+    if metric in KEDA_METRICS:
+        if found.scaled_object is not None:
+            return not found.keda_leaves
+        return found.kedas is None and _handed_over(snapshot)
+    return found.ours is not None or (found.keda_leaves and _handed_over(snapshot))
+
+
+def _handed_over(snapshot: Snapshot) -> bool:
+    """Whether KServe knows that it does not scale this model, and has stopped."""
+    if snapshot.service is None or snapshot.kserve_autoscaler is not None:
+        return False
+    told = _autoscaler_class(snapshot.service) == "external"
+    # KServe passes the class on to the Deployment, and sets the number of replicas while it is "none" there.
+    return told and (
+        snapshot.deployment is None or _autoscaler_class(snapshot.deployment) not in ("hpa", "none")
+    )
+
+
+def _autoscaler_class(holder: Live) -> str | None:
+    annotations = holder["metadata"].get("annotations") or {}
+    found: str | None = annotations.get(names.AUTOSCALER_CLASS)
+    return found
+
+
+def _made_by_keda(live: Live, model: str) -> bool:
+    return any(
+        owner.get("controller") and owner.get("kind") == names.SCALED_OBJECTS.kind and owner["name"] == model
+        for owner in live["metadata"].get("ownerReferences") or []
+    )
