@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from squeeze_operator import names
-from squeeze_operator.conditions import Condition, age, find
+from squeeze_operator.conditions import Condition, age, find, is_true
 from squeeze_operator.handover import foreign, scalers, terminating
 from squeeze_operator.podfaults import clean
 from squeeze_operator.reasons import Reason
@@ -86,7 +86,10 @@ def _handing_over(snapshot: Snapshot, spec: ModelSpec) -> Condition | None:
 
 def _unmade(scaled_object: Mapping[str, Any], now: float) -> Condition:
     """What is said of a ScaledObject that has no autoscaler yet."""
-    ready = find(scaled_object.get("status"), "Ready")
+    status = scaled_object.get("status")
+    ready = find(status, "Ready")
+    if is_true(status, "Paused"):
+        return _no(Reason.KEDA_NOT_ACTING, "The ScaledObject is paused: remove its annotations of KEDA's")
     if ready.get("status") == "False":
         return _no(Reason.KEDA_NOT_ACTING, f"KEDA refuses the ScaledObject: {clean(ready.get('message'))}")
     made_at = {"lastTransitionTime": scaled_object["metadata"].get("creationTimestamp")}

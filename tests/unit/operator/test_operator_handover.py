@@ -162,6 +162,9 @@ def test_keda_is_given_time_and_its_own_words_are_passed_on() -> None:
     refused = {**new, "status": {"conditions": [refusal]}}
     said = find(decide(world("utilization", refused)).status, "Scaling")
     assert (said["reason"], "no such trigger" in said["message"]) == ("KedaNotActing", True)
+    paused = {**new, "status": {"conditions": [{"type": "Paused", "status": "True"}]}}
+    said = find(decide(world("utilization", paused)).status, "Scaling")
+    assert (said["reason"], "is paused" in said["message"]) == ("KedaNotActing", True)
 
 
 @pytest.mark.parametrize(
