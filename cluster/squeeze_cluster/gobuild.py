@@ -4,15 +4,18 @@ A module folder in `cluster/go/` pins a program and everything below it (go.mod,
 lines name what to build. A binary's cache key covers both files, the flags and the Go version.
 """
 
+import inspect
 import json
 import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from squeeze_cluster import paths, shell
+from squeeze_cluster import kedasource, paths, shell
 from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.hashing import key_of
 
@@ -23,10 +26,14 @@ _LDFLAGS = "-s -w"
 
 @dataclass(frozen=True)
 class Binary:
-    """One program: the folder in cluster/go/ that pins it and the Go package that is its main."""
+    """One program: the folder in cluster/go/ that pins it and the Go package that is its main.
+
+    `trim`, if given, takes from a copy of the module what is not needed; the program is built in that.
+    """
 
     module: str
     package: str
+    trim: Callable[[Path], None] | None = None
 
 
 def _kubernetes(*names: str) -> dict[str, Binary]:
@@ -43,8 +50,8 @@ BINARIES: Mapping[str, Binary] = {
     "metrics-server": Binary("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
     "kserve-manager": Binary("kserve", "github.com/kserve/kserve/cmd/manager"),
     "envoy-gateway": Binary("envoy-gateway", "github.com/envoyproxy/gateway/cmd/envoy-gateway"),
-    "keda": Binary("keda", "github.com/kedacore/keda/v2/cmd/operator"),
-    "keda-adapter": Binary("keda", "github.com/kedacore/keda/v2/cmd/adapter"),
+    "keda": Binary("keda", "github.com/kedacore/keda/v2/cmd/operator", kedasource.trim),
+    "keda-adapter": Binary("keda", "github.com/kedacore/keda/v2/cmd/adapter", kedasource.trim),
     "registry": Binary("registry", "squeezeserve.io/cluster/registry"),
     "versitygw": Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
     "pause": Binary("pause", "squeezeserve.io/cluster/pause"),
@@ -59,7 +66,8 @@ def build(name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         flags = ["-trimpath", "-ldflags", _ldflags(binary.module), "-o", str(partial)]
-        shell.run(_go(), "build", *flags, binary.package, cwd=MODULES / binary.module, env=_env())
+        with _sources(binary) as folder:
+            shell.run(_go(), "build", *flags, binary.package, cwd=folder, env=_env())
         partial.rename(path)
     return path
 
@@ -73,6 +81,8 @@ def binary_key(name: str) -> str:
     """The cache key of a program: a new one when its pins, its flags or the Go version change."""
     binary = BINARIES[name]
     pins = [file.read_bytes() for file in sorted((MODULES / binary.module).iterdir())]
+    if binary.trim:
+        pins.append(Path(inspect.getfile(binary.trim)).read_bytes())
     return key_of(binary.package, _ldflags(binary.module), _go_version(), *pins)
 
 
@@ -88,6 +98,19 @@ def module_dir(module: str) -> Path:
         _go(), "mod", "download", "-json", f"{path}@{version}", cwd=MODULES / module, env=_env()
     )
     return Path(json.loads(answer)["Dir"])
+
+
+@contextmanager
+def _sources(binary: Binary) -> Iterator[Path]:
+    """Where a program is built: in the folder that pins it, or in a copy of its module, with its own pins."""
+    if binary.trim is None:
+        yield MODULES / binary.module
+        return
+    with tempfile.TemporaryDirectory(dir=paths.cache_dir("build")) as name:
+        tree = Path(name) / binary.module
+        shell.run("cp", "-r", "--no-preserve=mode", module_dir(binary.module), tree)
+        binary.trim(tree)
+        yield tree
 
 
 def _requirement(module: str) -> tuple[str, str]:
