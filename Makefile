@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -59,6 +59,12 @@ load: venv ## Put models on the cluster under load (LOAD=step,rollouts,..., RATE
 
 dashboards: venv ## Draw the Grafana dashboards from an operator and a predictor under load, to out/dashboards
 	@$(BIN)/pytest tests/integration/operator/test_monitoring.py
+
+benchtraining: venv ## Measure the trainer beside torchvision's reference recipe, on one core
+	@$(BIN)/python -m bench.training
+
+finetuning: venv ## Show what pretrained weights are worth, on a small set of real pictures
+	@$(BIN)/python -m bench.finetuning
 
 fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock

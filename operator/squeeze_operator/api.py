@@ -22,7 +22,6 @@ REQUEST_TIMEOUT_SECONDS = 15.0
 _METHODS = {
     "get": "GET",
     "list": "GET",
-    "discover": "GET",
     "create": "POST",
     "patch": "PATCH",
     "delete": "DELETE",

@@ -1,12 +1,15 @@
-"""The `squeezenet` command: classify pictures, describe and quantize artifacts, train the digits network.
+"""The `squeezenet` command: classify pictures, describe and quantize artifacts, train and test networks.
+
+Training's commands are there where the package squeeze_trainer is; the predictor's image goes without.
 
 Answers go to standard output, progress and errors to standard error. Exit codes: 0 all well, 1 some picture
-failed, 2 wrong usage or weights that cannot be used.
+failed, 2 wrong usage or weights that cannot be used; training has more, see its --help.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except SqueezeNetError as error:
         print(f"squeezenet: {error.reason}: {error.message}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="squeezenet",
-        description="Classify pictures with SqueezeNet.",
+        description="Classify pictures with SqueezeNet, and train it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_quantize(commands.add_parser("quantize", help="add int8 weights to a model, and measure them"))
     digits = commands.add_parser("digits", help="the built-in handwritten digits network")
     _add_digits(digits)
+    if importlib.util.find_spec("squeeze_trainer") is not None:
+        from squeeze_trainer.options import add_commands
+
+        add_commands(commands)
     return parser
 
 

@@ -1,17 +1,20 @@
 """Every error this library raises on purpose.
 
 Each carries one sentence for a person (``message``: what is wrong and what to change) and one CamelCase
-word for a machine (``reason``). A caller maps reasons to exit codes or HTTP statuses; nothing here
-knows of either.
+word for a machine (``reason``). A caller maps reasons to HTTP statuses; nothing here knows of them.
 """
 
 from __future__ import annotations
 
 
 class SqueezeNetError(Exception):
-    """Base of all errors raised on purpose; ``message`` never holds a traceback or picture content."""
+    """Base of all errors raised on purpose; ``message`` never holds a traceback or picture content.
+
+    ``exit_code``: that of a command which ends with this error.
+    """
 
     reason: str = "Error"
+    exit_code: int = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -21,7 +21,18 @@ FORBIDDEN = {
     r"|docker\.io/|registry-1\.docker\.io|ghcr\.io|quay\.io|gcr\.io|deb\.debian\.org|registry\.npmjs\.org)",
 }
 # Folders whose files the documentation names by path.
-TREES = ("charts", "cluster", "docs", "images", "manifests", "operator", "predictor", "requirements", "tests")
+TREES = (
+    "charts",
+    "cluster",
+    "docs",
+    "images",
+    "manifests",
+    "operator",
+    "predictor",
+    "requirements",
+    "tests",
+    "trainer",
+)
 
 
 def named(path: Path) -> str:

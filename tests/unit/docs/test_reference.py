@@ -1,5 +1,6 @@
 """What is listed in the documentation is what the code has: reasons, metrics, flags, options."""
 
+import argparse
 import dataclasses
 import re
 from collections.abc import Callable, Iterable
@@ -15,6 +16,8 @@ from squeeze_predictor import settings as predictor_settings
 from squeeze_predictor.openapi import parts as openapi_parts
 from squeeze_predictor.openapi import refusals
 from squeeze_predictor.openapi.document import document
+from squeeze_trainer import errors as trainer_errors
+from squeeze_trainer import options as trainer_options
 from squeezenet.config import MAX_INPUT
 from squeezenet.pictures import DEFAULT_LIMITS, FORMATS
 from unit.docs import markdown
@@ -23,6 +26,7 @@ from unit.docs.markdown import REPO
 OPERATIONS = (REPO / "docs" / "operations.md").read_text()
 PICTURES = (REPO / "docs" / "pictures.md").read_text()
 PREDICTOR = (REPO / "docs" / "predictor.md").read_text()
+TRAINING = (REPO / "docs" / "training.md").read_text()
 README = (REPO / "README.md").read_text()
 
 
@@ -178,3 +182,25 @@ def test_formats_and_limits_of_pictures_are_those_of_the_code() -> None:
     assert f"{DEFAULT_LIMITS.max_bytes // 2**20} MiB" in PICTURES
     assert f"{DEFAULT_LIMITS.max_pixels // 10**6} million pixels" in PICTURES
     assert f"at most {MAX_INPUT}" in PICTURES
+
+
+def test_options_of_training_are_those_of_the_commands() -> None:
+    flags: set[str] = set()
+    for add in (trainer_options.add_train, trainer_options.add_finetune, trainer_options.add_test):
+        parser = argparse.ArgumentParser()
+        add(parser)
+        flags |= set(parser._option_string_actions)
+    torchruns = {"--nproc-per-node", "--max-restarts"}
+    used = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", " ".join(markdown.code(TRAINING))))
+    assert used - torchruns - {"--model", "--help"} <= flags
+    assert "--data" in used
+
+
+def test_exit_codes_of_training_are_those_of_its_errors() -> None:
+    codes = {
+        kind.exit_code
+        for kind in vars(trainer_errors).values()
+        if isinstance(kind, type) and issubclass(kind, trainer_errors.SqueezeNetError)
+    }
+    listed = set(re.findall(r"^\| (\d+) \|", TRAINING, re.MULTILINE))
+    assert listed == {str(code) for code in codes | {0}}
