@@ -18,6 +18,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from squeezenet.errors import DeviceError
 
+from squeeze_trainer.rendezvous import meet
+
 # A process that died closes its connections, which the others see at once; this is for one that hangs.
 PATIENCE = timedelta(minutes=10)
 CPU = torch.device("cpu")
@@ -79,7 +81,8 @@ def group(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Group]:
         yield Group(device=chosen)
         return
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    store = meet(rank, world, PATIENCE)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
     try:
         yield Group(rank, world, chosen)
     finally:
