@@ -23,7 +23,7 @@ from bench import processes, tiles
 from bench.plan import find_weights
 
 OUT = processes.REPO / "bench" / "out"
-INPUT = InputSpec(resize=96, crop=96)
+INPUT = InputSpec(resize=64, crop=64)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def train(
         attempts=1,
     )
     settings = RunSettings(
-        recipe, DataSettings(str(data), workers=0), out, initial, device="cpu", log_seconds=20.0
+        recipe, DataSettings(str(data), workers=0), out, initial, device="cpu", threads=1, log_seconds=20.0
     )
     try:
         runs.train(settings)

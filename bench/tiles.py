@@ -1,7 +1,7 @@
-"""A small data set of real pictures, made from what scikit-image and scikit-learn ship.
+"""Small data sets of real pictures, made from what scikit-image and scikit-learn ship.
 
-Each class is one photograph, cut into tiles that do not overlap: the task is to tell which photograph an
-unseen tile comes from.
+Each class is a photograph, or a region of one, cut into tiles that do not overlap: the task is to tell where
+an unseen tile comes from.
 """
 
 from __future__ import annotations
@@ -22,25 +22,37 @@ PHOTOGRAPHS = {
     "motorcycle": ("skimage", "data/motorcycle_left.png"),
     "palace": ("sklearn.datasets", "images/china.jpg"),
     "flower": ("sklearn.datasets", "images/flower.jpg"),
+    "tissue": ("skimage", "data/ihc.png"),
+    "retina": ("skimage", "data/retina.jpg"),
 }
+EIGHT = tuple(PHOTOGRAPHS)[:8]
 GRID = 6
+Regions = tuple[int, int]
 
 
-def write(root: Path, names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Path:
-    """``root/{train,val,test}/PHOTOGRAPH/*.png``: of each 36 tiles every third validates and every third
-    tests.
+def write(root: Path, names: Sequence[str] = EIGHT, regions: Regions = (1, 1), grid: int = GRID) -> Path:
+    """``root/{train,val,test}/CLASS/*.png``: every third tile validates and every third tests.
+
+    ``regions``: columns and rows of regions that each photograph is divided into, a class each; each region
+    has ``grid`` x ``grid`` tiles.
     """
     for name in names:
         package, path = PHOTOGRAPHS[name]
         photograph = Image.open(io.BytesIO(files(package).joinpath(path).read_bytes())).convert("RGB")
-        width, height = photograph.width // GRID, photograph.height // GRID
-        for index in range(GRID * GRID):
-            row, column = divmod(index, GRID)
-            # Diagonals, so that every split has tiles of every region.
-            split = ("train", "val", "test")[(row + column) % 3]
-            folder = root / split / name
-            folder.mkdir(parents=True, exist_ok=True)
-            corner = (column * width, row * height)
-            tile = photograph.crop((*corner, corner[0] + width, corner[1] + height))
-            tile.save(folder / f"{row}-{column}.png")
+        for number, region in enumerate(_cut(photograph, *regions)):
+            label = name if regions == (1, 1) else f"{name}-{number}"
+            for index, tile in enumerate(_cut(region, grid, grid)):
+                row, column = divmod(index, grid)
+                # Diagonals, so that every split has tiles of every part.
+                split = ("train", "val", "test")[(row + column) % 3]
+                folder = root / split / label
+                folder.mkdir(parents=True, exist_ok=True)
+                tile.save(folder / f"{row}-{column}.png")
     return root
+
+
+def _cut(picture: Image.Image, columns: int, rows: int) -> list[Image.Image]:
+    """Equal parts, row by row."""
+    width, height = picture.width // columns, picture.height // rows
+    corners = [(column * width, row * height) for row in range(rows) for column in range(columns)]
+    return [picture.crop((left, top, left + width, top + height)) for left, top in corners]

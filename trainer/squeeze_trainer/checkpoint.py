@@ -41,7 +41,8 @@ def save(folder: Path, attempt: int, iteration: int, content: Content) -> Path:
         os.fsync(file.fileno())
     partial.replace(target)
     _sync_folder(folder)
-    for old in list_all(folder)[_KEPT:]:
+    # Those of saves that a kill ended are nobody's.
+    for old in (*list_all(folder)[_KEPT:], *folder.glob(".*.partial")):
         old.unlink()
     return target
 

@@ -6,7 +6,7 @@ Everything but gradients goes over gloo in float64 on CPU tensors, so that count
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,15 +73,20 @@ class Group:
 
 
 @contextmanager
-def group(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Group]:
-    """The group that torchrun's environment describes, or this process alone. Raises DeviceError."""
+def group(
+    device: Literal["auto", "cpu", "cuda"], asked_to_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Group]:
+    """The group that torchrun's environment describes, or this process alone.
+
+    Raises DeviceError, and InterruptedRun where the process is asked to stop before all are there.
+    """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _device(device)
     if world == 1:
         yield Group(device=chosen)
         return
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
-    store = meet(rank, world, PATIENCE)
+    store = meet(rank, world, PATIENCE, asked_to_stop)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
     try:
         yield Group(rank, world, chosen)

@@ -1,49 +1,23 @@
-"""Finds a data set's pictures and classes, and says what is wrong with it before anything is computed.
-
-Layouts that are read as they are:
-
-=============================================  =============================================================
-``train/CLASS/…``, ``val/CLASS/…``, ``test/…``  splits by folder (``validation`` and ``valid`` mean ``val``)
-``train/CLASS/…``, ``val/CLASS/…``              half of ``val`` chooses the best weights, the other half tests
-``train/CLASS/…``                               validation and test are held out by fraction
-``CLASS/…``                                     all three are divided by fraction
-ImageNet's own                                  ``ILSVRC/Data/CLS-LOC``, with ``LOC_val_solution.csv`` and
-                                                ``LOC_synset_mapping.txt``
-``*.tar``                                       WebDataset shards (:mod:`squeeze_trainer.shards`)
-=============================================  =============================================================
+"""A data set's pictures and classes, divided into splits; what is wrong with it is said before anything is
+computed.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from squeezenet import labels as label_files
 
-from squeeze_trainer import splits
+from squeeze_trainer import shards, splits
 from squeeze_trainer.errors import DataError
+from squeeze_trainer.layouts import SPLITS, Found, some, tree
 from squeeze_trainer.settings import DataSettings
 from squeeze_trainer.store import Store
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-SPLITS = ("train", "validation", "test")
-_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "validation": "validation",
-    "valid": "validation",
-    "test": "test",
-}
-_IMAGENET = "ILSVRC/Data/CLS-LOC/"
-_IMAGENET_VAL, _IMAGENET_NAMES = "LOC_val_solution.csv", "LOC_synset_mapping.txt"
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -98,17 +72,6 @@ class Listing:
         return f"sha256:{digest.hexdigest()}"
 
 
-@dataclass(frozen=True)
-class Found:
-    """Pictures by split, each (path, offset, bytes, class name), and the classes that have a folder."""
-
-    pictures: Mapping[str, Sequence[tuple[str, int, int, str]]]
-    folders: Mapping[str, frozenset[str]]
-    ignored: tuple[str, ...] = ()
-    order: tuple[str, ...] | None = None
-    names: Mapping[str, str] | None = None
-
-
 def load(settings: DataSettings) -> Listing:
     """Finds and divides the pictures. Raises DataError, naming folders and files and what to change."""
     return _divide(_find(settings), settings)
@@ -129,76 +92,12 @@ def _find(settings: DataSettings) -> Found:
     store = Store(settings.uri, settings.cache)
     files = store.find()
     if any(path.endswith(".tar") for path in files) or _is_tar(settings.uri, files):
-        from squeeze_trainer import shards
-
         return shards.find(store, files)
-    return _tree(store, files)
+    return tree(store, files)
 
 
 def _is_tar(uri: str, files: Mapping[str, int | None]) -> bool:
     return set(files) == {""} and uri.endswith(".tar")
-
-
-def split_of(path: str) -> str | None:
-    """The split that a path's first folder names, or None."""
-    return _FOLDERS.get(path.partition("/")[0].lower())
-
-
-def _tree(store: Store, files: Mapping[str, int | None]) -> Found:
-    extras = {name: name in files for name in (_IMAGENET_VAL, _IMAGENET_NAMES)}
-    base = _IMAGENET if any(path.startswith(f"{_IMAGENET}train/") for path in files) else ""
-    files = {path[len(base) :]: size for path, size in files.items() if path.startswith(base)}
-    by_split = any(split_of(path) == "train" and "/" in path for path in files)
-    flat = _solutions(store.read(_IMAGENET_VAL)) if extras[_IMAGENET_VAL] else {}
-    pictures: dict[str, list[tuple[str, int, int, str]]] = {name: [] for name in (*SPLITS, "all")}
-    folders: dict[str, set[str]] = {name: set() for name in (*SPLITS, "all")}
-    ignored, loose = [], []
-    for path, size in sorted(files.items()):
-        parts = PurePosixPath(path).parts
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            continue
-        split = split_of(path) if by_split else "all"
-        inner = parts[1:] if by_split else parts
-        if split is None or not inner:
-            continue
-        if size is None:
-            folders[split].add(inner[0])
-        elif PurePosixPath(path).suffix.lower() not in SUFFIXES:
-            ignored.append(base + path)
-        elif len(inner) > 1:
-            folders[split].add(inner[0])
-            pictures[split].append((base + path, -1, size, inner[0]))
-        elif split == "validation" and PurePosixPath(path).stem in flat:
-            pictures[split].append((base + path, -1, size, flat[PurePosixPath(path).stem]))
-        # ImageNet's test pictures have no public labels.
-        elif not (base and split == "test"):
-            loose.append(base + path)
-    _refuse_loose(store.uri, loose, any(pictures.values()))
-    names = _synsets(store.read(_IMAGENET_NAMES)) if extras[_IMAGENET_NAMES] else None
-    return Found(
-        pictures, {name: frozenset(found) for name, found in folders.items()}, tuple(ignored), names=names
-    )
-
-
-def _refuse_loose(uri: str, loose: list[str], any_classes: bool) -> None:
-    if loose:
-        kind = "beside the class folders" if any_classes else "and no class folders"
-        raise DataError(
-            f"{uri} holds {len(loose)} picture(s) {kind} ({_some(loose)}): put every picture into a folder "
-            "that is named as its class."
-        )
-
-
-def _solutions(data: bytes) -> dict[str, str]:
-    """ImageNet's ``LOC_val_solution.csv``: picture -> synset."""
-    rows = csv.DictReader(io.StringIO(data.decode()))
-    return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
-
-
-def _synsets(data: bytes) -> dict[str, str]:
-    """ImageNet's ``LOC_synset_mapping.txt``: synset -> its first name."""
-    pairs = (line.partition(" ") for line in data.decode().splitlines() if line.strip())
-    return {synset: names.split(",")[0].strip() for synset, _, names in pairs}
 
 
 def _divide(found: Found, settings: DataSettings) -> Listing:
@@ -234,15 +133,15 @@ def _classes(found: Found, settings: DataSettings) -> tuple[str, ...]:
         _refuse_nothing(found, settings.uri)
     if len(classes) < 2:
         raise DataError(
-            f"{settings.uri} has {len(classes)} class ({_some(classes)}): there must be two or more folders."
+            f"{settings.uri} has {len(classes)} class ({some(classes)}): there must be two or more folders."
         )
     full = {row[3] for row in found.pictures[training]}
     empty = [name for name in classes if name not in full]
     if empty and not settings.allow_empty:
         others = [path for path in found.ignored if any(f"{name}/" in path for name in empty)]
-        what = f", only files that are none ({_some(others)})" if others else ""
+        what = f", only files that are none ({some(others)})" if others else ""
         raise DataError(
-            f"{len(empty)} class folder(s) hold no pictures to train on{what}: {_some(empty)}. Fill or "
+            f"{len(empty)} class folder(s) hold no pictures to train on{what}: {some(empty)}. Fill or "
             f"remove them, or keep them as classes that are never seen with --allow-empty."
         )
     for split in ("validation", "test"):
@@ -250,14 +149,14 @@ def _classes(found: Found, settings: DataSettings) -> tuple[str, ...]:
         strange = sorted(seen - set(classes))
         if strange:
             raise DataError(
-                f"the {split} split has {len(strange)} class(es) that training has not: {_some(strange)}. "
+                f"the {split} split has {len(strange)} class(es) that training has not: {some(strange)}. "
                 f"Give every split the same folder names."
             )
     return classes
 
 
 def _refuse_nothing(found: Found, uri: str) -> NoReturn:
-    hint = f" It holds files that are no pictures, such as {_some(found.ignored)}." if found.ignored else ""
+    hint = f" It holds files that are no pictures, such as {some(found.ignored)}." if found.ignored else ""
     raise DataError(
         f"{uri} holds no pictures: it must have a folder for each class, or train/, val/ and test/ with a "
         f"folder for each class.{hint}"
@@ -278,11 +177,11 @@ def _split(rows: Sequence[tuple[str, int, int, str]], numbers: Mapping[str, int]
 def _notes(found: Found, parts: Mapping[str, Split], classes: Sequence[str]) -> list[str]:
     notes = []
     if found.ignored:
-        notes.append(f"{len(found.ignored)} file(s) are no pictures and are ignored: {_some(found.ignored)}")
+        notes.append(f"{len(found.ignored)} file(s) are no pictures and are ignored: {some(found.ignored)}")
     for split in ("validation", "test"):
         absent = [classes[number] for number in np.setdiff1d(np.arange(len(classes)), parts[split].labels)]
         if len(parts[split]) and absent:
-            notes.append(f"the {split} split has no samples of {len(absent)} class(es): {_some(absent)}")
+            notes.append(f"the {split} split has no samples of {len(absent)} class(es): {some(absent)}")
     return notes
 
 
@@ -304,8 +203,3 @@ def _refuse_too_small(listing: Listing, uri: str) -> None:
     ):
         if not len(listing.split(name)):
             raise DataError(f"{uri} leaves no pictures for the {name} split: {remedy}.")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

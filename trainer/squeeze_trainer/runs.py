@@ -36,7 +36,7 @@ def train(settings: RunSettings) -> Path | None:
     """
     with (
         listening() as stop,
-        group(settings.device) as members,
+        group(settings.device, lambda: stop.asked) as members,
         _reproducible(settings, members),
         _view(settings, members) as view,
     ):
@@ -62,7 +62,7 @@ def test(settings: TestSettings) -> Tested | None:
 
     Raises TrainerError, ConfigError, WeightsError or DeviceError.
     """
-    with listening() as stop, group(settings.device) as members:
+    with listening() as stop, group(settings.device, lambda: stop.asked) as members:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         artifact = artifacts.load(settings.model, sha256=settings.sha256)

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from squeeze_trainer.errors import DataError
-from squeeze_trainer.listing import SPLITS, SUFFIXES, Found, split_of
+from squeeze_trainer.layouts import SPLITS, SUFFIXES, Found, split_of
 from squeeze_trainer.store import Store, tar_members
 
 _NAME_FILES = ("labels.txt", "classnames.txt", "classes.txt")
