@@ -20,7 +20,7 @@ from load.rollouts import PER_SECOND, spec
 from squeeze_cluster import kubectl, paths, platform, shell
 from squeeze_cluster.binaries import ensure_binary
 from squeeze_cluster.errors import ClusterError
-from squeeze_cluster.settings import SYSTEM_NAMESPACE
+from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
 
 NAME = "upgraded"
 FIRST = "c8ef6189"
@@ -37,7 +37,7 @@ async def measure(options: Options) -> AsyncIterator[Result]:
     _refuse_other_models()
     first = await asyncio.to_thread(checkout, FIRST)
     pushed = await asyncio.to_thread(platform.push_images, options.settings)
-    with _first_release(first, pushed), options.namespace() as namespace:
+    with _first_release(first, pushed, options.settings), options.namespace() as namespace:
         digest = await asyncio.to_thread(running.start, namespace, NAME, spec(2))
         async with running.watched(namespace, NAME, digest, options.display) as run:
             async with run.steadily(PER_SECOND):
@@ -45,7 +45,7 @@ async def measure(options: Options) -> AsyncIterator[Result]:
                 run.phase("the first chart")
                 await asyncio.sleep(10)
                 run.phase("upgrade")
-                await asyncio.to_thread(platform.install_operator, pushed)
+                await asyncio.to_thread(platform.install_operator, pushed, options.settings)
                 await asyncio.to_thread(_wait_for_image, run.namespace, pushed["predictor"])
                 took = await run.ready(run.said.generation)
                 await asyncio.sleep(10)
@@ -68,7 +68,7 @@ def checkout(commit: str) -> Path:
 
 
 @contextmanager
-def _first_release(first: Path, pushed: dict[str, str]) -> Iterator[None]:
+def _first_release(first: Path, pushed: dict[str, str], settings: Settings) -> Iterator[None]:
     """The first chart on the cluster; afterwards this one and the sample, whatever happened."""
     kubectl.kubectl("delete", "squeezemodel", platform.SAMPLE, "--ignore-not-found")
     helm = (ensure_binary("helm"), "--kubeconfig", paths.KUBECONFIG)
@@ -78,7 +78,7 @@ def _first_release(first: Path, pushed: dict[str, str]) -> Iterator[None]:
         shell.run(sys.executable, "-c", INSTALL, env={"PYTHONPATH": str(first / "cluster")}, cwd=first)
         yield
     finally:
-        platform.install_operator(pushed)
+        platform.install_operator(pushed, settings)
         platform.apply_sample()
 
 
