@@ -7,7 +7,8 @@ there is to compile. With the Prometheus scaler alone it builds in a fraction of
 import re
 from pathlib import Path
 
-_SCALERS = frozenset({"scaler.go", "prometheus_scaler.go"})
+# The Prometheus scaler takes a constant from that of Azure's queues.
+_SCALERS = frozenset({"scaler.go", "prometheus_scaler.go", "azure_queue_scaler.go"})
 _MAKER = re.compile(r"^func (New\w+)\(", re.MULTILINE)
 _CASE = re.compile(r"^\tcase \"[^\n]*:\n\t\treturn scalers\.(\w+)\([^\n]*\n", re.MULTILINE)
 

@@ -1,11 +1,17 @@
 """The ScaledObject that KEDA gets."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
+from squeeze_operator import promql
 from squeeze_operator.keda import scaled_object
+from squeeze_operator.names import Key
 from squeeze_operator.snapshot import Options
 from squeeze_operator.spec import parse_spec
+from squeeze_predictor import metrics
 from unit.operator_snapshots import SPEC
 
 METADATA = {"name": "digits", "namespace": "team", "uid": "u1"}
@@ -54,3 +60,17 @@ def test_nothing_is_ever_scaled_to_zero(metric: str) -> None:
     assert spec["minReplicaCount"] >= 1
     assert "idleReplicaCount" not in spec
     assert all(int(trigger["metadata"]["threshold"]) >= 1 for trigger in spec["triggers"])
+
+
+@pytest.mark.parametrize("query", [promql.utilization, promql.latency], ids=lambda query: query.__name__)
+def test_queries_name_what_the_predictor_shows(query: Callable[[Key, str], str]) -> None:
+    text = query(Key("team", "digits"), "2m")
+    asked = set(re.findall(r"squeeze_\w+", text))
+    # A histogram's series exist once it has seen something, so they are taken from its description.
+    shown = {sample.name for family in REGISTRY.collect() for sample in family.samples}
+    shown |= {f"{family.name}_bucket" for family in REGISTRY.collect() if family.type == "histogram"}
+    shown |= {family.name for family in REGISTRY.collect() if family.type == "gauge"}
+    assert asked <= shown
+    labelled = (metrics.MODEL_INFO, metrics.REQUEST_SECONDS, metrics.CAPACITY)
+    labels = {label for metric in labelled for label in metric._labelnames}
+    assert set(re.findall(r"(\w+)=", text)) <= labels | {"namespace"}
