@@ -72,8 +72,9 @@ def autoscalers(snapshot: Snapshot, spec: ModelSpec) -> tuple[tuple[Json, ...], 
 
 
 def _unwanted(found: Scalers, metric: str) -> tuple[Live, ...]:
+    orphan = found.kedas if found.scaled_object is None else None
     if metric in KEDA_METRICS:
-        return (found.ours,) if found.ours else ()
+        return tuple(live for live in (found.ours, orphan) if live is not None)
     gone = []
     if metric == "none" and found.ours:
         gone.append(found.ours)

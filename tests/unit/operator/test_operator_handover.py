@@ -80,7 +80,7 @@ TABLE: list[tuple[str, tuple[dict[str, Any], ...], set[str], list[str], str]] = 
     ("latency", (OBJECT,), {SCALED_OBJECT}, [], "KedaNotActing"),
     ("latency", (ENDING,), set(), [], "OldAutoscalerPresent"),
     ("latency", (ENDING, KEDA_HPA), set(), [], "OldAutoscalerPresent"),
-    ("latency", (KEDA_HPA,), set(), [], "OldAutoscalerPresent"),
+    ("latency", (KEDA_HPA,), set(), [AUTOSCALER], "OldAutoscalerPresent"),
 ]
 
 
