@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -70,6 +70,9 @@ fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(AGAIN),--again $(AGAIN))
 
+sbom: venv ## Write bills of materials (CycloneDX) of images and Python packages to out/sbom
+	@$(BIN)/python -m squeeze_cluster.sbom
+
 lint: venv ## Check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -88,5 +91,5 @@ digits: venv ## Train the built-in digits network from nothing, and quantize it
 	@$(BIN)/squeezenet quantize out/digits --out predictor/squeezenet/builtin/digits
 
 lock: venv ## Pin the newest allowed dependencies again
-	@for extras in dev operator "predictor --extra tracing" storage "fuzz --constraint requirements/dev.lock"; do \
+	@for extras in dev operator "predictor --extra tracing" storage programs "fuzz --constraint requirements/dev.lock"; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extras pyproject.toml -o requirements/$${extras%% *}.lock; done

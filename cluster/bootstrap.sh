@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 cache=${SQUEEZESERVE_CACHE:-$HOME/.cache/squeezeserve}
-uv_version=0.13.9
+uv_version=$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/dev.lock)
 uv="$cache/uv-$uv_version/bin/uv"
 stamp=.venv/squeezeserve-lock
 
@@ -39,7 +39,8 @@ python=$(find_python)
 if [ ! -x "$uv" ]; then
     echo "Installing uv $uv_version below $cache"
     "$python" -m venv --clear "$cache/uv-$uv_version"
-    "$cache/uv-$uv_version/bin/pip" install --quiet "uv==$uv_version"
+    awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements/dev.lock > "$cache/uv-$uv_version/uv.lock"
+    "$cache/uv-$uv_version/bin/pip" install --quiet --no-deps --require-hashes -r "$cache/uv-$uv_version/uv.lock"
 fi
 echo "Installing the Python packages of requirements/dev.lock into .venv (3 GB are fetched the first time)"
 export UV_CACHE_DIR="$cache/uv"

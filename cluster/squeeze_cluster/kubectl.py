@@ -64,9 +64,9 @@ def ensure_namespace(name: str) -> None:
     apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
 
 
-def wait_rollout(deployment: str, namespace: str, seconds: int = 300) -> None:
-    """Wait until all replicas of a Deployment are up to date and available."""
-    arguments = ("rollout", "status", f"deployment/{deployment}", "-n", namespace, f"--timeout={seconds}s")
+def wait_rollout(name: str, namespace: str, seconds: int = 300, kind: str = "deployment") -> None:
+    """Wait until all replicas of a Deployment or DaemonSet are up to date and available."""
+    arguments = ("rollout", "status", f"{kind}/{name}", "-n", namespace, f"--timeout={seconds}s")
     kubectl(*arguments, timeout=seconds + 10)
 
 

@@ -88,6 +88,7 @@ def _images(settings: Settings, stages: Stages) -> str:
 
 def _addons(settings: Settings, stages: Stages) -> None:
     steps: dict[str, Callable[[], str]] = {
+        "kube-router": addons.install_kube_router,
         "metrics-server": addons.install_metrics_server,
         "Envoy Gateway": addons.install_gateway,
         "KServe": addons.install_kserve,

@@ -13,6 +13,7 @@ from squeeze_operator.conditions import Condition, find, is_true
 from squeeze_operator.effective import effective
 from squeeze_operator.handover import autoscalers
 from squeeze_operator.hostnames import too_long
+from squeeze_operator.isolation import isolation
 from squeeze_operator.podfaults import Fault, clean
 from squeeze_operator.reasons import Reason
 from squeeze_operator.replacement import Replacement, replacement
@@ -118,14 +119,20 @@ def _objects(
     """The wanted children, without those whose name somebody else holds, and the unwanted ones."""
     metadata = snapshot.model["metadata"]
     strategy = desired.IN_PLACE if swap.in_place else desired.SURGE
-    scalers, unwanted = autoscalers(snapshot, spec)
+    scalers, superfluous = autoscalers(snapshot, spec)
+    policies, open_again = isolation(snapshot, spec)
     wanted = (
+        # First, so that no replica starts without it.
+        *policies,
         desired.inference_service(metadata, spec, snapshot.options, strategy),
         desired.disruption_budget(metadata, spec),
         *scalers,
     )
     live = snapshot.children
-    return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]])), unwanted
+    return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]])), (
+        *superfluous,
+        *open_again,
+    )
 
 
 def _verdict(
@@ -193,7 +200,7 @@ def _moving(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> _Verdict:
     if rollout.up_to_date and rollout.serving:
         return _Verdict(Reason.ROUTE_NOT_READY, f"The route is not ready. {rollout.route_message}")
     if rollout.downloading:
-        return _Verdict(Reason.DOWNLOADING, f"The storage initializer is fetching {spec.weights.uri}")
+        return _Verdict(Reason.DOWNLOADING, f"The storage initializer is fetching {spec.weights.shown}")
     if rollout.serving:
         return _Verdict(
             Reason.ROLLING_OUT,

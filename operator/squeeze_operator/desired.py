@@ -12,6 +12,7 @@ from squeeze_operator.snapshot import Options
 from squeeze_operator.spec import ModelSpec
 
 HOSTNAME = "kubernetes.io/hostname"
+ARCHITECTURE = "kubernetes.io/arch"
 TERMINATION_GRACE_SECONDS = 60
 _DRAIN_SECONDS = 5
 """How long a leaving pod goes on answering, so that every proxy has forgotten it when it stops accepting."""
@@ -106,7 +107,11 @@ def pod_spec(name: str, spec: ModelSpec, options: Options) -> Json:
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
     }
     pod |= _spread(name, spec)
-    for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountName"):
+    if options.architecture and not spec.image:
+        pod["nodeSelector"] = {ARCHITECTURE: options.architecture}
+    if placement.get("nodeSelector"):
+        pod["nodeSelector"] = pod.get("nodeSelector", {}) | placement["nodeSelector"]
+    for key in ("tolerations", "affinity", "priorityClassName", "serviceAccountName"):
         if placement.get(key):
             pod[key] = placement[key]
     if placement.get("imagePullSecrets"):
@@ -140,7 +145,7 @@ def _container(name: str, spec: ModelSpec, options: Options) -> Json:
         "image": spec.image or options.predictor_image,
         "imagePullPolicy": options.image_pull_policy,
         "args": _arguments(name, spec, options),
-        "env": _environment(spec),
+        "env": _environment(spec, options),
         # KServe gives its Service port 80 for the first, and the others as they are.
         "ports": [
             {"name": "http1", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
@@ -187,9 +192,10 @@ def _arguments(name: str, spec: ModelSpec, options: Options) -> list[str]:
     return arguments
 
 
-def _environment(spec: ModelSpec) -> list[Json]:
+def _environment(spec: ModelSpec, options: Options) -> list[Json]:
     # The root filesystem is read-only; every cache goes to the emptyDir.
     environment = [{"name": "HOME", "value": "/tmp"}, {"name": "TORCH_HOME", "value": "/tmp/torch"}]
+    environment += [{"name": name, "value": value} for name, value in options.environment]
     if spec.weights.remote:
         environment.append({"name": names.STORAGE_URI, "value": spec.weights.uri})
     return environment

@@ -32,7 +32,9 @@ def covers(live: Any, wanted: Any) -> bool:
     """
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
-            key in live and covers(live[key], value) for key, value in wanted.items()
+            # The API server stores no empty list where none means the same.
+            covers(live[key], value) if key in live else value == []
+            for key, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
         return isinstance(live, list | tuple) and _covers_list(live, wanted)

@@ -60,11 +60,12 @@ PODS = Resource("", "v1", "pods", "Pod")
 EVENTS = Resource("", "v1", "events", "Event")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
 
 CHILDREN = {
     resource.kind: resource
-    for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS, SCALED_OBJECTS)
+    for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS, SCALED_OBJECTS, NETWORK_POLICIES)
 }
 """The kinds that the operator writes."""
 OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS)
@@ -74,7 +75,8 @@ OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS)
 def child_name(resource: Resource, model: str) -> str:
     """The name of a model's child of this kind."""
     # KServe takes an autoscaler named <model>-predictor for its own and overwrites it.
-    return predictor_name(model) if resource is DISRUPTION_BUDGETS else model
+    of_predictor = (DISRUPTION_BUDGETS, NETWORK_POLICIES)
+    return predictor_name(model) if resource in of_predictor else model
 
 
 def predictor_name(model: str) -> str:

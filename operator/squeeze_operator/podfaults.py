@@ -135,7 +135,7 @@ def _failed_end(status: Json) -> Json | None:
 def _download_fault(ended: Json, spec: ModelSpec) -> Fault:
     return Fault(
         Reason.WEIGHTS_DOWNLOAD_FAILED,
-        f"The weights at {spec.weights.uri} could not be fetched: check the URI and the credentials of "
+        f"The weights at {spec.weights.shown} could not be fetched: check the URI and the credentials of "
         f"spec.placement.serviceAccountName. Storage initializer: {_tail(ended.get('message'))}",
     )
 

@@ -1,12 +1,13 @@
 """The operator's command line; each flag has a variable SQUEEZE_OPERATOR_<FLAG> as its default."""
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from squeeze_operator.snapshot import Options
+from squeeze_operator.snapshot import NetworkRules, Options
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
@@ -38,6 +39,9 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
             domain_template=parsed.domain_template,
             prometheus_address=parsed.prometheus_address,
             prometheus_window=parsed.prometheus_window,
+            network_rules=parsed.network_rules,
+            environment=tuple(parsed.replica_env),
+            architecture=parsed.predictor_architecture,
         ),
         namespaces=tuple(parsed.namespace),
         health_port=parsed.health_port,
@@ -95,6 +99,24 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("prometheus-window", Options("").prometheus_window),
         help="how far rates look back, such as 2m: four scrape intervals or more",
     )
+    parser.add_argument(
+        "--network-rules",
+        type=_network_rules,
+        default=default("network-rules", ""),
+        help="give each model a NetworkPolicy; JSON: clients (peers that may ask), weights (egress rules)",
+    )
+    parser.add_argument(
+        "--replica-env",
+        action="append",
+        type=_variable_of_replicas,
+        default=[_variable_of_replicas(pair) for pair in default("replica-env", "").split()],
+        help="NAME=VALUE in each replica's environment; may be repeated",
+    )
+    parser.add_argument(
+        "--predictor-architecture",
+        default=default("predictor-architecture", ""),
+        help="the only kubernetes.io/arch that --predictor-image runs on; empty: all of the cluster's",
+    )
     for flag, port in (("health-port", 8081), ("metrics-port", 9090)):
         parser.add_argument(f"--{flag}", type=_port, default=default(flag, str(port)), help="0 to 65535")
     parser.add_argument("--log-format", choices=("json", "text"), default=default("log-format", "text"))
@@ -124,6 +146,23 @@ def _duration(text: str) -> str:
     if not re.fullmatch("[1-9][0-9]*[smh]", text):
         raise argparse.ArgumentTypeError(f"{text} is no duration; use one such as 90s or 2m")
     return text
+
+
+def _network_rules(text: str) -> NetworkRules | None:
+    if not text:
+        return None
+    try:
+        rules = {name: tuple(values) for name, values in json.loads(text).items()}
+        return NetworkRules(**rules)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise argparse.ArgumentTypeError(f"not JSON with lists named clients and weights: {error}") from error
+
+
+def _variable_of_replicas(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
 
 
 def _port(text: str) -> int:

@@ -13,6 +13,17 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class NetworkRules:
+    """Whom replicas answer beside their own namespace, and where downloaded weights come from.
+
+    NetworkPolicy's own forms: `clients` are peers, `weights` are egress rules.
+    """
+
+    clients: tuple[Json, ...] = ()
+    weights: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True)
 class Options:
     """What an administrator chose when the operator was installed."""
 
@@ -25,6 +36,12 @@ class Options:
     """Prometheus' HTTP API, as KEDA reaches it; empty where there is none."""
     prometheus_window: str = "2m"
     """How far rates in Prometheus look back, as PromQL writes a duration."""
+    network_rules: NetworkRules | None = None
+    """What the models' NetworkPolicies allow; without them there are no policies."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of every replica, such as those of a proxy: (name, value)."""
+    architecture: str = ""
+    """The only kubernetes.io/arch that predictor_image runs on; empty where it runs on every node's."""
 
 
 @dataclass(frozen=True)

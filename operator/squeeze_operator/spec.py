@@ -35,7 +35,21 @@ class Weights:
     @property
     def remote(self) -> bool:
         """Whether the storage initializer fetches them."""
-        return self.uri.partition("://")[0] in REMOTE_SCHEMES
+        return self._scheme in REMOTE_SCHEMES
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether a replica's start needs the network: neither in its image nor on a volume."""
+        return self._scheme not in {"builtin", "pvc"}
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be told: a model from before the API refused secrets may hold some."""
+        return re.sub(r"(://)[^/]*@", r"\1", self.uri).partition("?")[0]
+
+    @property
+    def _scheme(self) -> str:
+        return self.uri.partition("://")[0]
 
 
 @dataclass(frozen=True)

@@ -78,20 +78,23 @@ class ObjectStore:
                 client.create_bucket(Bucket=bucket)
             client.put_object(Bucket=bucket, Key=key, Body=data)
 
-    def service_account(self) -> str:
-        """A ServiceAccount whose secret KServe gives to the download, as its documentation has it."""
+    def service_account(self, name: str = "object-store", key: str = _SECRET, host: str = "") -> str:
+        """A ServiceAccount whose secret KServe gives to the download, as its documentation has it.
+
+        `key` and `host` (of a Service) are those of this store where they are left out.
+        """
         annotations = {
-            "serving.kserve.io/s3-endpoint": f"object-store.{self._namespace}.svc:{_PORT}",
+            "serving.kserve.io/s3-endpoint": f"{host or f'object-store.{self._namespace}.svc'}:{_PORT}",
             "serving.kserve.io/s3-usehttps": "0",
             "serving.kserve.io/s3-region": "us-east-1",
             "serving.kserve.io/s3-usevirtualbucket": "false",
         }
-        metadata = {"name": "object-store", "namespace": self._namespace}
-        keys = {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": _SECRET}
+        metadata = {"name": name, "namespace": self._namespace}
+        keys = {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": key}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {**metadata, "annotations": annotations}}
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-        kubectl.apply([{**secret, "stringData": keys}, {**account, "secrets": [{"name": "object-store"}]}])
-        return "object-store"
+        kubectl.apply([{**secret, "stringData": keys}, {**account, "secrets": [{"name": name}]}])
+        return name
 
 
 def _objects(namespace: str, image: str) -> list[kubectl.Object]:
@@ -131,5 +134,16 @@ def _objects(namespace: str, image: str) -> list[kubectl.Object]:
             "kind": "Service",
             "metadata": metadata,
             "spec": {"selector": labels, "ports": [{"port": _PORT}]},
+        },
+        # What a team adds whose weights come from a port that the chart does not open.
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata,
+            "spec": {
+                "podSelector": {"matchExpressions": [{"key": "squeezeserve.io/model", "operator": "Exists"}]},
+                "policyTypes": ["Egress"],
+                "egress": [{"to": [{"podSelector": {"matchLabels": labels}}], "ports": [{"port": _PORT}]}],
+            },
         },
     ]

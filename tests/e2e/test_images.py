@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from squeeze_cluster import catalogue, gobuild, images
+from integration.recording_proxy import recording_proxy
+from squeeze_cluster import catalogue, gobuild, images, sbom
 from squeeze_cluster.settings import Settings
 
 DIGITS = "/usr/local/lib/python3.13/dist-packages/squeezenet/builtin/digits/samples"
@@ -166,6 +167,39 @@ def test_initializer_fails_where_there_is_nothing(tmp_path: Path, folder: str) -
 )
 def test_initializer_has_each_stores_client(module: str) -> None:
     assert python("storage", f"import {module}; print('there')") == "there"
+
+
+def initialize(uri: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the storage initializer on the host's network."""
+    options = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
+    strict = [word if word != "none" else "host" for word in RESTRICTED]
+    command = ["docker", "run", "--rm", *strict, *options, reference("storage"), uri, "/tmp/models"]
+    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=120)
+
+
+def test_initializer_downloads_by_the_proxy_and_reaches_the_cluster_directly(tmp_path: Path) -> None:
+    inside = {
+        "AWS_ENDPOINT_URL": "http://store.team.svc:9000",
+        "AWS_ACCESS_KEY_ID": "reader",
+        "AWS_SECRET_ACCESS_KEY": "hunter2",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with recording_proxy(tmp_path) as proxy:
+        variables = {"HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url, "NO_PROXY": "localhost,.svc"}
+        done = initialize("https://weights.example/model.safetensors", variables)
+        assert done.returncode == 1
+        assert set(proxy.requests()) == {"CONNECT weights.example:443"}
+        done = initialize("s3://models/digits", variables | inside)
+        assert done.returncode == 1
+        assert set(proxy.requests()) == {"CONNECT weights.example:443"}
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("name", "package"), [("operator", "kopf"), ("storage", "kserve-storage")])
+def test_an_images_bill_of_materials_holds_both_kinds_of_packages(name: str, package: str) -> None:
+    found = sbom.packages(reference(name))
+    assert {"deb", "pypi"} == {entry.type for entry in found}
+    assert {"libc6", package} <= {entry.name for entry in found}
 
 
 def test_initializer_knows_the_s3_service() -> None:

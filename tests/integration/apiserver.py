@@ -108,8 +108,10 @@ class Kube:
 class ControlPlane:
     """etcd and kube-apiserver as child processes, in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
+        """`flags` are further ones of kube-apiserver."""
         self.folder = folder
+        self._flags = flags
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.ca = folder / "ca.crt"
@@ -171,6 +173,7 @@ class ControlPlane:
             "--service-cluster-ip-range=10.96.0.0/16",
             # There is no controller here that would make the default ServiceAccount of a namespace.
             "--disable-admission-plugins=ServiceAccount",
+            *self._flags,
         )
         self._wait_ready("kube-apiserver", f"{self.url}/readyz", self.ca)
 

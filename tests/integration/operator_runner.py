@@ -30,6 +30,11 @@ RULES = [
             ["get", "list", "watch", "create", "patch", "delete"],
         ),
         ("keda.sh", "scaledobjects", ["get", "list", "watch", "create", "patch", "delete"]),
+        (
+            "networking.k8s.io",
+            "networkpolicies",
+            ["get", "list", "watch", "create", "patch", "delete"],
+        ),
         ("apps", "deployments", ["get", "list", "watch"]),
         ("", "pods", ["list", "watch"]),
         ("", "events", ["create"]),

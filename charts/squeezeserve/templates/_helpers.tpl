@@ -94,8 +94,9 @@ capabilities:
 
 {{/*
 What the operator may do with namespaced objects, in a ClusterRole or in one Role a namespace. A server-side apply of
-an object that is not there yet needs "create" beside "patch". Only autoscalers are deleted by the operator, where
-spec.scaling.metric asks for another one; all else is left to the garbage collector.
+an object that is not there yet needs "create" beside "patch". The operator deletes an autoscaler where
+spec.scaling.metric asks for another one, and a network policy where predictor.networkPolicy is switched off; all else
+is left to the garbage collector.
 */}}
 {{- define "squeezeserve.namespacedRules" -}}
 - apiGroups: [squeezeserve.io]
@@ -116,15 +117,33 @@ spec.scaling.metric asks for another one; all else is left to the garbage collec
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- end }}
+
+{{/* What may reach the replicas of models, and where they fetch weights; the operator always asks ready ones. */}}
+{{- define "squeezeserve.networkRules" -}}
+{{- $namespace := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
+{{- $pod := dict "matchLabels" (include "squeezeserve.selectorLabels" . | fromYaml) }}
+{{- $operator := dict "namespaceSelector" $namespace "podSelector" $pod }}
+{{- with .Values.predictor.networkPolicy }}
+{{- dict "clients" (concat (list $operator) .clientsFrom) "weights" .weightsEgress | toJson }}
+{{- end }}
+{{- end }}
+
+{{/* Hosts that replicas reach directly: they need no API server. */}}
+{{- define "squeezeserve.replicaNoProxy" -}}
+{{- concat (list "localhost" "127.0.0.1" ".svc" ".cluster.local") .Values.predictor.proxy.noProxy | join "," }}
 {{- end }}
 
 {{/* Hosts to reach directly. The kubelet puts the API server's address in the place of $(KUBERNETES_SERVICE_HOST). */}}

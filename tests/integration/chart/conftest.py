@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from integration.apiserver import ControlPlane, binary
+from integration.chart import audit
 from integration.chart.release import CRD, ApiServer, Helm
 from unit.chart.chart_rendering import NAMESPACE
 
@@ -20,7 +21,8 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             binary(name)
     except FileNotFoundError as missing:
         pytest.skip(str(missing))
-    plane = ControlPlane(tmp_path_factory.mktemp("chart-api-server"))
+    folder = tmp_path_factory.mktemp("chart-api-server")
+    plane = ControlPlane(folder, *audit.flags(folder))
     try:
         plane.start()
         server = ApiServer(plane)

@@ -34,6 +34,9 @@ REFUSED = [
     ("no scheme", {"weights": {"uri": "/mnt/models"}}, "must start with builtin://"),
     ("nothing after the scheme", {"weights": {"uri": "s3://"}}, "name a place after it"),
     ("white space", {"weights": {"uri": "s3://a b/c"}}, "white space"),
+    ("a password", {"weights": {"uri": "https://user:secret@x.org/m.safetensors"}}, "put them into a Secret"),
+    ("a user alone", {"weights": {"uri": "s3://KEY@bucket/m"}}, "put them into a Secret"),
+    ("a token", {"weights": {"uri": "https://x.org/m.safetensors?sig=secret"}}, "must not hold a query"),
     (
         "unknown built-in",
         {"weights": {"uri": "builtin://letters"}},

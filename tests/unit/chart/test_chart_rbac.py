@@ -18,11 +18,12 @@ OPERATOR = {
     ("policy", "poddisruptionbudgets"): READ | WRITE,
     ("autoscaling", "horizontalpodautoscalers"): READ | WRITE | {"delete"},
     ("keda.sh", "scaledobjects"): READ | WRITE | {"delete"},
+    ("networking.k8s.io", "networkpolicies"): READ | WRITE | {"delete"},
     ("apps", "deployments"): READ,
-    ("", "pods"): READ,
+    ("", "pods"): frozenset({"list", "watch"}),
     ("", "events"): frozenset({"create"}),
 }
-CLUSTER_ONLY = {("apiextensions.k8s.io", "customresourcedefinitions"): READ}
+CLUSTER_ONLY = {("apiextensions.k8s.io", "customresourcedefinitions"): frozenset({"list", "watch"})}
 VIEW = {("squeezeserve.io", "squeezemodels"): READ, ("squeezeserve.io", "squeezemodels/status"): READ}
 EDIT = {
     ("squeezeserve.io", "squeezemodels"): frozenset(
@@ -52,12 +53,14 @@ def roles(objects: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_table_is_what_the_operators_own_list_of_kinds_needs() -> None:
-    read = {names.MODELS, names.DEPLOYMENTS, names.PODS}
+    read = {names.MODELS, names.DEPLOYMENTS}
     assert all(OPERATOR[kind.group, kind.plural] == READ for kind in read)
     assert all(
         OPERATOR[kind.group, kind.plural] - {"delete"} == READ | WRITE for kind in names.CHILDREN.values()
     )
-    known = {(kind.group, kind.plural) for kind in (*read, *names.CHILDREN.values(), names.EVENTS)}
+    known = {
+        (kind.group, kind.plural) for kind in (*read, names.PODS, *names.CHILDREN.values(), names.EVENTS)
+    }
     assert set(OPERATOR) == known | {(names.GROUP, "squeezemodels/status")}
 
 

@@ -18,6 +18,7 @@ from unit.chart.chart_rendering import (
     only,
     operator_container,
     parsed,
+    pod_specs,
     rendered,
     scenario,
 )
@@ -106,8 +107,10 @@ def test_every_value_for_the_operator_reaches_it() -> None:
     assert settings_of("namespaced") == Settings(
         options=options, namespaces=("team-a", "team-b"), log_format="text", log_level="DEBUG", workers=1
     )
-    assert settings_of("kind").options == Options(
-        predictor_image="localhost:5001/squeezeserve/predictor:0.1.0", allow_cpu_fallback=True
+    kind = settings_of("kind").options
+    assert (kind.predictor_image, kind.allow_cpu_fallback) == (
+        "localhost:5001/squeezeserve/predictor:0.1.0",
+        True,
     )
     pulled = rendered("--set", "predictor.image.pullPolicy=Always")
     assert "--image-pull-policy=Always" in operator_container(pulled)["args"]
@@ -193,6 +196,31 @@ def test_network_policy_lets_through_what_the_operator_needs() -> None:
     assert models is not None
     assert models[0]["podSelector"]["matchExpressions"] == [{"key": names.MODEL_LABEL, "operator": "Exists"}]
     assert egress[1][1] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"ipBlock": {"cidr": "10.0.0.2/32"}}]
+
+
+def test_models_policies_let_in_the_operator_and_the_peers_that_were_named() -> None:
+    rules = settings_of("hardened").options.network_rules
+    assert rules is not None
+    operator, gateway = rules.clients
+    pod = only(scenario("hardened"), "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert operator["podSelector"]["matchLabels"].items() <= pod.items()
+    assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": NAMESPACE}
+    assert gateway == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}
+    assert rules.weights == ({"ports": [{"port": 3128, "protocol": "TCP"}]},)
+
+
+def test_replicas_get_proxies_of_their_own_and_reach_the_cluster_directly() -> None:
+    variables = dict(settings_of("hardened").options.environment)
+    assert variables["HTTPS_PROXY"] == variables["https_proxy"] == "http://proxy.example.com:3128"
+    assert variables["NO_PROXY"] == "localhost,127.0.0.1,.svc,.cluster.local,.example.com"
+    assert settings_of("default").options.environment == ()
+
+
+def test_images_of_one_architecture_keep_to_its_nodes() -> None:
+    assert settings_of("hardened").options.architecture == "amd64"
+    spec = pod_specs(scenario("hardened"))["Deployment/squeezeserve-operator"]
+    assert spec["nodeSelector"]["kubernetes.io/arch"] == "amd64"
+    assert "nodeSelector" not in pod_specs(rendered())["Deployment/squeezeserve-operator"]
 
 
 def test_open_ends_of_the_network_policy_are_any_peer() -> None:

@@ -56,6 +56,10 @@ WRONG = [
     ("image: {pullPolicy: always}", "image.pullPolicy"),
     ("predictor: {allowCpuFallback: 'true'}", "predictor.allowCpuFallback"),
     ("predictor: {resources: {}}", "resources"),
+    ("predictor: {networkPolicy: {clients: []}}", "clients"),
+    ("predictor: {networkPolicy: {weightsEgress: 443}}", "predictor.networkPolicy.weightsEgress"),
+    ("predictor: {proxy: {https: 'http://user:password@proxy:1'}}", "predictor.proxy.https"),
+    ("predictor: {image: {architecture: linux/amd64}}", "predictor.image.architecture"),
     ("watchNamespaces: team-a", "watchNamespaces"),
     ("watchNamespaces: [Team-A]", "watchNamespaces"),
     ("watchNamespaces: [a, a]", "watchNamespaces"),
@@ -109,7 +113,7 @@ RIGHT = [
     "workers: 1",
     "workers: 64",
     "global: {anything: {a: parent}}",
-    "proxy: {http: 'http://user:secret@proxy.example.com:3128/'}",
+    "proxy: {http: 'http://proxy.example.com:3128/'}",
 ]
 
 

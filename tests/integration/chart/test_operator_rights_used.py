@@ -1,0 +1,91 @@
+"""The operator may do what it does and nothing else: the chart's rights against the API server's records."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from integration import apiserver
+from integration.apiserver import OPERATOR_TOKEN
+from integration.chart import audit
+from integration.chart.audit import Right
+from integration.chart.release import ApiServer, Helm
+from integration.chart.test_operator_rights import (
+    ACCOUNT,
+    MODELS,
+    assert_all_is_done,
+    create_model,
+    kserve,  # noqa: F401
+    running_operator,
+)
+from unit.chart.chart_rendering import CHART
+from unit.chart.test_chart_rbac import CLUSTER_ONLY, OPERATOR
+
+POLICY = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/digits-predictor"
+AUTOSCALER = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/digits"
+GUARDED = ("--set", "predictor.networkPolicy.enabled=true")
+SECONDS = 60.0
+APPLIED = {right for right, verbs in OPERATOR.items() if {"create", "patch"} <= verbs}
+"""A server-side apply is a patch that is refused without `create` where the object is not there yet."""
+
+TABLE = {(*right, verb) for right, verbs in (OPERATOR | CLUSTER_ONLY).items() for verb in verbs}
+
+
+def rights_of_a_token(api_server: ApiServer, namespace: str) -> set[Right]:
+    """All that the operator's token may do in a namespace, as the API server itself lists it."""
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
+    kube = api_server.plane.client(OPERATOR_TOKEN)
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    review = kube.create(path, {**body, "spec": {"namespace": namespace}})
+    return {
+        (group, resource, verb)
+        for rule in review["status"]["resourceRules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("namespace", ["team-a", "team-b"])
+def test_a_cluster_wide_operator_may_do_what_the_table_says(
+    api_server: ApiServer, helm: Helm, namespace: str
+) -> None:
+    anybody = rights_of_a_token(api_server, namespace)
+    helm("install", "squeezeserve", str(CHART), *ACCOUNT)
+    assert rights_of_a_token(api_server, namespace) - anybody == TABLE
+
+
+def test_an_operator_of_one_namespace_has_no_right_elsewhere(api_server: ApiServer, helm: Helm) -> None:
+    anybody = rights_of_a_token(api_server, "team-b")
+    helm("install", "squeezeserve", str(CHART), *ACCOUNT, "--set", "watchNamespaces={team-b}")
+    cluster = {(*right, verb) for right, verbs in CLUSTER_ONLY.items() for verb in verbs}
+    assert rights_of_a_token(api_server, "team-b") - anybody == TABLE - cluster
+    assert rights_of_a_token(api_server, "team-a") == anybody
+    kinds = json.loads(api_server.kubectl("get", "clusterrolebindings", "-o", "json"))["items"]
+    assert not [item for item in kinds if "squeezeserve" in item["metadata"]["name"]]
+
+
+def test_every_right_is_used_by_an_operator_at_work(
+    api_server: ApiServer, helm: Helm, tmp_path: Path
+) -> None:
+    """A model is made, guarded, stalled with an Event, changed, and set free: all that the operator does."""
+    helm("install", "squeezeserve", str(CHART), *ACCOUNT)
+    kube, namespace = api_server.plane.client(), "team-a"
+    eventually = partial(apiserver.eventually, timeout=SECONDS)
+    policy, autoscaler = POLICY.format(namespace), AUTOSCALER.format(namespace)
+    with running_operator(api_server.plane, tmp_path, *ACCOUNT, *GUARDED):
+        create_model(kube, namespace)
+        assert_all_is_done(kube, namespace)
+        eventually(lambda: kube.get(policy), "a NetworkPolicy")
+        eventually(lambda: kube.get(autoscaler), "an autoscaler")
+        model = f"{MODELS.format(namespace)}/digits"
+        kube.patch(model, {"spec": {"scaling": {"metric": "utilization"}}})
+        eventually(lambda: kube.get(f"/api/v1/namespaces/{namespace}/events")["items"], "an Event")
+        kube.patch(model, {"spec": {"scaling": {"metric": "none"}}})
+        eventually(lambda: kube.get(autoscaler) is None, "no autoscaler")
+    with running_operator(api_server.plane, tmp_path, *ACCOUNT):
+        eventually(lambda: kube.get(policy) is None, "no NetworkPolicy")
+
+    used = audit.used(api_server.plane.folder)
+    assert TABLE - used == {(*right, "create") for right in APPLIED}
+    assert used <= TABLE
