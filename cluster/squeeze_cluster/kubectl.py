@@ -1,7 +1,7 @@
 """Talks to the cluster by kubectl, always with the platform's own kubeconfig."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -59,9 +59,10 @@ def apply_file(path: str) -> None:
     kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "-f", path)
 
 
-def ensure_namespace(name: str) -> None:
-    """Make a namespace if it is missing."""
-    apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
+def ensure_namespace(name: str, labels: Mapping[str, str] | None = None) -> None:
+    """Make a namespace if it is missing, and give it these labels."""
+    metadata = {"name": name, "labels": dict(labels or {})}
+    apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
 
 
 def wait_rollout(name: str, namespace: str, seconds: int = 300, kind: str = "deployment") -> None:

@@ -1,5 +1,7 @@
 """Puts SqueezeServe itself on the cluster: its images, the operator by Helm, and a first model."""
 
+import json
+
 from squeeze_cluster import catalogue, helm, images, keda, kubectl, paths, registry
 from squeeze_cluster.errors import ClusterError, CommandError
 from squeeze_cluster.settings import SYSTEM_NAMESPACE, Settings
@@ -28,9 +30,20 @@ def install_operator(pushed: dict[str, str], settings: Settings) -> str:
         values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
     if settings.keda:
         values += keda.chart_values()
+    values += ["--set-json", f"networkPolicy.apiServerCidrs={json.dumps(_api_server())}"]
+    kubectl.ensure_namespace(SYSTEM_NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
     how = helm.install(RELEASE, paths.CHART, SYSTEM_NAMESPACE, *values)
     kubectl.wait_rollout("squeezeserve-operator", SYSTEM_NAMESPACE)
     return how
+
+
+def _api_server() -> list[str]:
+    """The API server's addresses, of its Service and behind it: a firewall may look at either."""
+    slices = kubectl.items("endpointslices", "-l", "kubernetes.io/service-name=kubernetes")
+    behind = [address for one in slices for end in one["endpoints"] for address in end["addresses"]]
+    return [
+        f"{address}/32" for address in (kubectl.get("service", "kubernetes")["spec"]["clusterIP"], *behind)
+    ]
 
 
 def apply_sample() -> None:

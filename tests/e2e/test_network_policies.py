@@ -11,7 +11,8 @@ from e2e.models import Namespace, wait_for
 from squeeze_cluster import kubectl, showcase
 from squeeze_cluster.settings import SYSTEM_NAMESPACE
 
-PORT, MODEL_PORT = 8000, 8080
+# A port on which the operator's policy lets the API server be reached, and nobody else.
+PORT, MODEL_PORT = 6443, 8080
 API_SERVER, DNS = ("10.96.0.1", 443), ("10.96.0.10", 53)
 ENFORCED_SECONDS = 30
 OPERATOR = f"-n{SYSTEM_NAMESPACE} deployment/squeezeserve-operator"

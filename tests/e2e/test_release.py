@@ -18,7 +18,7 @@ def test_uninstall_and_reinstall_keep_models_serving(settings: Settings) -> None
     kubectl.kubectl("wait", "--for=delete", "deployment/squeezeserve-operator", "-n", SYSTEM_NAMESPACE)
     assert kubectl.exists("squeezemodel", platform.SAMPLE)
     assert showcase.classify(picture, settings).predictions[0].label == "2"
-    platform.install_operator(platform.push_images(settings))
+    platform.install_operator(platform.push_images(settings), settings)
     kubectl.kubectl("wait", "--for=condition=Ready", f"squeezemodel/{platform.SAMPLE}", "--timeout=60s")
     assert showcase.classify(picture, settings).predictions[0].label == "2"
     assert _pods() == before

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from integration import apiserver
+from integration import apiserver, keda
 from integration.apiserver import OPERATOR_TOKEN
 from integration.chart import audit
 from integration.chart.audit import Right
@@ -23,7 +23,9 @@ from unit.chart.test_chart_rbac import CLUSTER_ONLY, OPERATOR
 
 POLICY = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/digits-predictor"
 AUTOSCALER = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/digits"
+SCALED_OBJECT = "/apis/keda.sh/v1alpha1/namespaces/{}/scaledobjects/digits"
 GUARDED = ("--set", "predictor.networkPolicy.enabled=true")
+PROMETHEUS = ("--set", "prometheus.address=http://prometheus.monitoring:9090")
 SECONDS = 60.0
 APPLIED = {right for right, verbs in OPERATOR.items() if {"create", "patch"} <= verbs}
 """A server-side apply is a patch that is refused without `create` where the object is not there yet."""
@@ -68,23 +70,31 @@ def test_an_operator_of_one_namespace_has_no_right_elsewhere(api_server: ApiServ
 def test_every_right_is_used_by_an_operator_at_work(
     api_server: ApiServer, helm: Helm, tmp_path: Path
 ) -> None:
-    """A model is made, guarded, stalled with an Event, changed, and set free: all that the operator does."""
+    """A model is made, guarded, scaled in every way, set free and stalled: all that the operator does."""
     helm("install", "squeezeserve", str(CHART), *ACCOUNT)
     kube, namespace = api_server.plane.client(), "team-a"
     eventually = partial(apiserver.eventually, timeout=SECONDS)
-    policy, autoscaler = POLICY.format(namespace), AUTOSCALER.format(namespace)
-    with running_operator(api_server.plane, tmp_path, *ACCOUNT, *GUARDED):
-        create_model(kube, namespace)
-        assert_all_is_done(kube, namespace)
-        eventually(lambda: kube.get(policy), "a NetworkPolicy")
-        eventually(lambda: kube.get(autoscaler), "an autoscaler")
-        model = f"{MODELS.format(namespace)}/digits"
-        kube.patch(model, {"spec": {"scaling": {"metric": "utilization"}}})
-        eventually(lambda: kube.get(f"/api/v1/namespaces/{namespace}/events")["items"], "an Event")
-        kube.patch(model, {"spec": {"scaling": {"metric": "none"}}})
-        eventually(lambda: kube.get(autoscaler) is None, "no autoscaler")
-    with running_operator(api_server.plane, tmp_path, *ACCOUNT):
-        eventually(lambda: kube.get(policy) is None, "no NetworkPolicy")
+    policy, autoscaler, scaled = (path.format(namespace) for path in (POLICY, AUTOSCALER, SCALED_OBJECT))
+    model = f"{MODELS.format(namespace)}/digits"
+
+    def scale_by(metric: str) -> None:
+        kube.patch(model, {"spec": {"scaling": {"metric": metric}}})
+
+    with keda.installed(api_server.plane):
+        with running_operator(api_server.plane, tmp_path, *ACCOUNT, *GUARDED, *PROMETHEUS):
+            create_model(kube, namespace)
+            assert_all_is_done(kube, namespace)
+            eventually(lambda: kube.get(policy), "a NetworkPolicy")
+            eventually(lambda: kube.get(autoscaler), "an autoscaler")
+            scale_by("utilization")
+            eventually(lambda: kube.get(scaled), "a ScaledObject")
+            scale_by("none")
+            eventually(lambda: kube.get(scaled) is None, "no ScaledObject")
+        with running_operator(api_server.plane, tmp_path, *ACCOUNT):
+            eventually(lambda: kube.get(policy) is None, "no NetworkPolicy")
+            scale_by("utilization")
+            events = f"/api/v1/namespaces/{namespace}/events"
+            eventually(lambda: kube.get(events)["items"], "an Event: there is no Prometheus now")
 
     used = audit.used(api_server.plane.folder)
     assert TABLE - used == {(*right, "create") for right in APPLIED}
