@@ -1,12 +1,13 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom scale
 
 MODEL ?= builtin://digits
 PORT ?= 8000
 NAME ?= default
 GRPC_PORT ?= 0
 SECONDS ?= 1200
+MODELS ?= 1000
 export LOAD RATE DURATION ROLLOUTS
 BIN := .venv/bin
 # Compiling every module again at each start would take longer than the start itself.
@@ -65,6 +66,9 @@ benchtraining: venv ## Measure the trainer beside torchvision's reference recipe
 
 finetuning: venv ## Show what pretrained weights are worth, on a small set of real pictures
 	@$(BIN)/python -m bench.finetuning
+
+scale: venv ## Measure the operator with many models on a real API server (MODELS=1000; about 6 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m scale --models $(MODELS)
 
 fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock

@@ -1,17 +1,18 @@
 """A thin asynchronous client of the Kubernetes API: get, list, server-side apply, delete and Events.
 
 Configuration (kubeconfig or ServiceAccount, with its rotating token) comes from the official `kubernetes`
-client. The requests themselves go through httpx: the dynamic client is synchronous, so each of the four
-reads of a reconcile would hold a thread, and it discovers and caches every API group first, which costs
-memory and hides a CRD that arrives later. Environment proxies are never used: the API server is reached
-directly (kopf#1277).
+client. The requests themselves go through aiohttp, as kopf's do: the dynamic client is synchronous, so each
+read of a reconcile would hold a thread, and it discovers and caches every API group first, which costs memory
+and hides a CRD that arrives later. Environment proxies are never used: the API server is reached directly
+(kopf#1277).
 """
 
+import json
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from kubernetes import config
 from kubernetes.client import Configuration
 
@@ -68,14 +69,14 @@ def bearer(configuration: Configuration) -> str | None:
 
 
 class Api:
-    """Requests to one API server. Use as an async context manager."""
+    """Requests to one API server. Make it in a running event loop; use as an async context manager."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._http = httpx.AsyncClient(
-            base_url=str(configuration.host),
-            verify=_tls(configuration),
-            timeout=REQUEST_TIMEOUT_SECONDS,
+        self._root = str(configuration.host).rstrip("/")
+        self._http = ClientSession(
+            connector=TCPConnector(ssl=_tls(configuration)),
+            timeout=ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
             trust_env=False,
         )
 
@@ -83,7 +84,7 @@ class Api:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """The object, or None where there is none. Raises KindMissing, ApiError."""
@@ -121,14 +122,14 @@ class Api:
         options = {"preconditions": {"uid": meta["uid"]}}
         try:
             path = _path(resource, meta["namespace"], meta["name"])
-            await self._send("delete", resource, path, json=options)
+            await self._send("delete", resource, path, body=options)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
 
     async def create_event(self, body: Mapping[str, Any]) -> Json:
         """Creates a core/v1 Event."""
-        return await self._send("create", EVENTS, _path(EVENTS, body["metadata"]["namespace"]), json=body)
+        return await self._send("create", EVENTS, _path(EVENTS, body["metadata"]["namespace"]), body=body)
 
     async def _read(self, verb: str, resource: Resource, path: str, **parameters: str) -> Json | None:
         try:
@@ -144,9 +145,9 @@ class Api:
         self, resource: Resource, path: str, body: Mapping[str, Any], force: bool
     ) -> Json:
         # JSON is YAML, so the body needs no other encoder.
-        headers = {"Content-Type": "application/apply-patch+yaml"}
         parameters = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
-        return await self._send("patch", resource, path, json=body, headers=headers, params=parameters)
+        kind = "application/apply-patch+yaml"
+        return await self._send("patch", resource, path, body=body, content_type=kind, params=parameters)
 
     async def _send(
         self,
@@ -154,37 +155,43 @@ class Api:
         resource: Resource,
         path: str,
         *,
-        json: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
         params: Mapping[str, str] | None = None,
     ) -> Json:
-        sent = dict(headers or {})
+        headers = {}
         token = bearer(self._configuration)
         if token:
-            sent["Authorization"] = token
-        method = _METHODS[verb]
+            headers["Authorization"] = token
+        if body is not None:
+            headers["Content-Type"] = content_type
+        data = None if body is None else json.dumps(body).encode()
+        method, url = _METHODS[verb], f"{self._root}{path}"
         try:
             with metrics.API_SECONDS.labels(verb, resource.kind).time():
-                answer = await self._http.request(method, path, json=json, headers=sent, params=params)
-        except httpx.HTTPError as error:
+                async with self._http.request(
+                    method, url, data=data, headers=headers, params=params
+                ) as answer:
+                    status, text = answer.status, await answer.read()
+        except (ClientError, TimeoutError) as error:
             metrics.API_REQUESTS.labels(verb, resource.kind, "0").inc()
             raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
-        metrics.API_REQUESTS.labels(verb, resource.kind, str(answer.status_code)).inc()
-        if answer.is_error:
-            raise _error(answer)
-        body: Json = answer.json()
-        return body
+        metrics.API_REQUESTS.labels(verb, resource.kind, str(status)).inc()
+        if status >= 400:
+            raise _error(status, path, text)
+        found: Json = json.loads(text)
+        return found
 
 
-def _error(answer: httpx.Response) -> ApiError:
+def _error(status: int, path: str, text: bytes) -> ApiError:
     try:
-        message = str(answer.json()["message"])
+        message = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         # A missing kind is answered by the router, in plain text; a missing object by a Status.
-        if answer.status_code == 404:
-            return KindMissing(404, f"{answer.request.url.path}: the API server does not serve this kind")
-        message = f"HTTP {answer.status_code}"
-    return ApiError(answer.status_code, message)
+        if status == 404:
+            return KindMissing(404, f"{path}: the API server does not serve this kind")
+        message = f"HTTP {status}"
+    return ApiError(status, message)
 
 
 def _path(resource: Resource, namespace: str | None, name: str = "") -> str:

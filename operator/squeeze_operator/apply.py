@@ -10,41 +10,44 @@ from typing import Any
 
 from squeeze_operator import metrics, names
 from squeeze_operator.api import Api, ApiError
+from squeeze_operator.cache import WatchCache
 from squeeze_operator.conditions import find, with_times
 from squeeze_operator.decide import Announcement, Decision
 from squeeze_operator.diff import differs
+from squeeze_operator.names import Key
 from squeeze_operator.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
-async def apply_objects(api: Api, snapshot: Snapshot, decision: Decision) -> None:
+async def apply_objects(api: Api, cache: WatchCache, snapshot: Snapshot, decision: Decision) -> None:
     """Deletes what is no longer wanted, then writes the children that differ. Raises ApiError."""
     for unwanted in decision.unwanted:
         resource = names.CHILDREN[unwanted["kind"]]
         await api.delete(resource, unwanted)
+        cache.forget(resource, Key(unwanted["metadata"]["namespace"], unwanted["metadata"]["name"]))
         metrics.WRITES.labels(resource.kind).inc()
         log.info("deleted %s %s", resource.kind, unwanted["metadata"]["name"])
     for wanted in decision.objects:
         live = snapshot.children.get(wanted["kind"])
         if live is not None and not differs(wanted, live):
             continue
-        await _apply_object(api, wanted, live)
+        await _apply_object(api, cache, wanted, live)
 
 
-async def _apply_object(api: Api, wanted: Json, live: Mapping[str, Any] | None) -> None:
+async def _apply_object(api: Api, cache: WatchCache, wanted: Json, live: Mapping[str, Any] | None) -> None:
     resource, body = names.CHILDREN[wanted["kind"]], wanted
     if live is not None:
         # The uid makes the write fail where the object has been replaced since it was read.
         body = wanted | {"metadata": wanted["metadata"] | {"uid": live["metadata"]["uid"]}}
     # Without force, a creation cannot take over an object that somebody else made a moment ago.
-    await api.apply(resource, body, force=live is not None)
+    cache.offer(resource, await api.apply(resource, body, force=live is not None))
     metrics.WRITES.labels(resource.kind).inc()
     log.info("%s %s %s", "updated" if live else "created", resource.kind, wanted["metadata"]["name"])
 
 
-async def apply_status(api: Api, snapshot: Snapshot, decision: Decision) -> None:
+async def apply_status(api: Api, cache: WatchCache, snapshot: Snapshot, decision: Decision) -> None:
     """Writes the status where it differs, and announces the change. Raises ApiError."""
     if decision.status is None:
         return
@@ -56,7 +59,7 @@ async def apply_status(api: Api, snapshot: Snapshot, decision: Decision) -> None
     metadata = snapshot.model["metadata"]
     identity = {field: metadata[field] for field in ("name", "namespace", "uid")}
     body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status}
-    await api.apply_status(names.MODELS, body)
+    cache.offer(names.MODELS, await api.apply_status(names.MODELS, body))
     metrics.WRITES.labels(names.KIND).inc()
     _log_change(before, status)
     for announcement in decision.announcements:

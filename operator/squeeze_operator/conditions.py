@@ -11,6 +11,8 @@ from typing import Any
 
 from squeeze_operator.reasons import Reason
 
+CLOCK_SKEW_SECONDS = 60.0
+"""How far the clocks of a cluster's machines may differ."""
 Json = dict[str, Any]
 
 
@@ -54,6 +56,12 @@ def age(condition: Mapping[str, Any], now: float) -> float:
         return now - datetime.fromisoformat(str(condition.get("lastTransitionTime"))).timestamp()
     except ValueError:
         return float("inf")
+
+
+def waited(condition: Mapping[str, Any], now: float) -> float:
+    """The age; infinite also where it is in the future: a clock set back must let nothing wait for ever."""
+    seconds = age(condition, now)
+    return seconds if seconds > -CLOCK_SKEW_SECONDS else float("inf")
 
 
 def with_times(new: Sequence[Json], status: Mapping[str, Any] | None, now: str) -> list[Json]:

@@ -1,10 +1,11 @@
-"""Reads a SqueezeModel and everything around it from the API server into a snapshot. Reads only."""
+"""Reads a SqueezeModel and everything around it into a snapshot. Reads only."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from squeeze_operator import names
-from squeeze_operator.api import Api, Json, KindMissing
+from squeeze_operator.api import Json, KindMissing
+from squeeze_operator.cache import Reads
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.snapshot import Options, Served, Snapshot
@@ -14,18 +15,18 @@ ServedReader = Callable[[Json, Json, Sequence[Json]], Awaitable[Served | None]]
 
 
 async def gather(
-    api: Api, key: Key, options: Options, read_served: ServedReader, history: ScaleHistory
+    reads: Reads, key: Key, options: Options, read_served: ServedReader, history: ScaleHistory
 ) -> Snapshot | None:
     """The snapshot of a model, or None where the model is gone. Raises ApiError."""
     namespace, name = key
-    model = await api.get(names.MODELS, namespace, name)
+    model = await reads.get(names.MODELS, namespace, name)
     if model is None:
         return None
     children: dict[str, Json] = {}
     missing: set[Resource] = set()
     for kind, resource in names.CHILDREN.items():
         try:
-            child = await api.get(resource, namespace, names.child_name(resource, name))
+            child = await reads.get(resource, namespace, names.child_name(resource, name))
         except KindMissing:
             if resource not in names.OPTIONAL:
                 raise
@@ -33,11 +34,11 @@ async def gather(
             continue
         if child is not None:
             children[kind] = child
-    deployment = await api.get(names.DEPLOYMENTS, namespace, names.predictor_name(name))
+    deployment = await reads.get(names.DEPLOYMENTS, namespace, names.predictor_name(name))
     pods: list[Json] = []
     served = None
     if deployment is not None:
-        pods = await api.list(names.PODS, namespace, f"app={names.app_label(name)}")
+        pods = await reads.pods(key)
         served = await read_served(model, deployment, pods)
     autoscaler = children.get(names.AUTOSCALERS.kind)
     return Snapshot(
@@ -49,7 +50,7 @@ async def gather(
         children=children,
         kserve_autoscaler=None
         if autoscaler
-        else await api.get(names.AUTOSCALERS, namespace, names.predictor_name(name)),
+        else await reads.get(names.AUTOSCALERS, namespace, names.predictor_name(name)),
         scalings=history.note(str(model["metadata"]["uid"]), autoscaler) if autoscaler else (),
         deployment=deployment,
         pods=tuple(pods),

@@ -14,7 +14,7 @@ from squeeze_operator.audit import BOUND_SECONDS
 from squeeze_operator.names import Resource
 
 LOOP_BOUND_SECONDS = 30.0
-WATCHER_BOUND_SECONDS = 60.0
+WATCHER_BOUND_SECONDS = 45.0
 WORKER_BOUND_SECONDS = 180.0
 READY_BOUND_SECONDS = 120.0
 Check = Callable[[], str | None]

@@ -76,5 +76,3 @@ def configure(log_format: str, level: str) -> None:
         else TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Each request at INFO would be most of the log.
-    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +16,7 @@ from prometheus_client import start_http_server
 from squeeze_operator import names, watch
 from squeeze_operator.api import Api
 from squeeze_operator.audit import WatchAudit, run_audit
+from squeeze_operator.cache import WatchCache
 from squeeze_operator.gather import ServedReader as Reader
 from squeeze_operator.health import Health, serve
 from squeeze_operator.names import Resource
@@ -41,17 +43,17 @@ async def run(
 ) -> None:
     """Runs the operator until `stop` is set. Raises OperatorError when a part dies."""
     health = health or Health()
-    queue, audit = WorkQueue(), WatchAudit()
+    queue, audit, cache = WorkQueue(), WatchAudit(), WatchCache()
     asking, history = ServedReader(), ScaleHistory()
     async with Api(configuration) as api, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(asking.close)
         closing.callback(queue.close)
-        reconciler = Reconciler(api, settings.options, read_served or asking, history)
+        reconciler = Reconciler(api, cache, settings.options, read_served or asking, history)
         workers = [Worker(queue, reconciler, settings.resync_seconds) for _ in range(settings.workers)]
         health.busy_since = lambda: [worker.busy_since for worker in workers]
         health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
 
-        watches = watch.Watches(configuration, settings.namespaces, audit, queue.add)
+        watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue.add)
 
         async def models() -> list[Json]:
             scopes = settings.namespaces or (None,)
@@ -73,13 +75,17 @@ async def run(
         async def optional_kinds() -> dict[Resource, bool]:
             return {resource: await api.serves(resource, scope) for resource in names.OPTIONAL}
 
+        def kind_gone(resource: Resource) -> None:
+            health.forget_watchers(resource)
+            cache.forget_kind(resource)
+
         parts["audit"] = run_audit(
             audit,
             models,
-            queue.add,
+            partial(queue.add, live=True),
             unwatched,
             optional_kinds,
-            health.forget_watchers,
+            kind_gone,
             watches.restart,
             settings.audit_seconds,
         )
@@ -117,7 +123,8 @@ async def _supervise(
         if not stop.is_set():
             health.dead = [task.get_name() for task in done]
             for task in done:
-                log.error("%s died", task.get_name(), exc_info=task.exception())
+                cause = None if task.cancelled() else task.exception()
+                log.error("%s died", task.get_name(), exc_info=cause)
             raise OperatorError(f"{', '.join(health.dead)} died")
     finally:
         stop.set()
@@ -138,11 +145,13 @@ def serve_metrics(port: int) -> None:
     start_http_server(port)
 
 
-async def run_until_signal(settings: Settings, configuration: Configuration) -> None:
+async def run_until_signal(
+    settings: Settings, configuration: Configuration, read_served: Reader | None = None
+) -> None:
     """Runs until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     if threading.current_thread() is threading.main_thread():
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-    await run(settings, configuration, stop)
+    await run(settings, configuration, stop, read_served)

@@ -8,6 +8,7 @@ import time
 from squeeze_operator import logs, metrics
 from squeeze_operator.api import Api, ApiError
 from squeeze_operator.apply import apply_objects, apply_status
+from squeeze_operator.cache import Reads, WatchCache
 from squeeze_operator.decide import Decision, decide
 from squeeze_operator.failures import failure_reason
 from squeeze_operator.gather import ServedReader, gather
@@ -19,37 +20,43 @@ from squeeze_operator.workqueue import WorkQueue
 
 TIMEOUT_SECONDS = 60.0
 """A reconcile that takes longer is given up and tried again."""
-LOOK_AGAIN_SECONDS = 20.0
 log = logging.getLogger(__name__)
 
 
 class Reconciler:
     """Brings one model after another to where it should be."""
 
-    def __init__(self, api: Api, options: Options, read_served: ServedReader, history: ScaleHistory) -> None:
+    def __init__(
+        self, api: Api, cache: WatchCache, options: Options, read_served: ServedReader, history: ScaleHistory
+    ) -> None:
         self._api = api
+        self._cache = cache
         self._options = options
         self._read_served = read_served
         self._history = history
         self._states = ModelStates()
 
-    async def reconcile(self, key: Key) -> Decision | None:
-        """What was decided, or None where the model is gone. Raises ApiError where it must be tried again."""
-        snapshot = await gather(self._api, key, self._options, self._read_served, self._history)
+    async def reconcile(self, key: Key, live: bool) -> Decision | None:
+        """What was decided, or None where the model is gone; `live` looks past what the watches told.
+
+        Raises ApiError where it must be tried again.
+        """
+        reads = Reads(self._api, self._cache, live)
+        snapshot = await gather(reads, key, self._options, self._read_served, self._history)
         if snapshot is None:
             self._states.forget(key)
             return None
         decision = decide(snapshot)
         failure: ApiError | None = None
         try:
-            await apply_objects(self._api, snapshot, decision)
+            await apply_objects(self._api, self._cache, snapshot, decision)
         except ApiError as error:
             failure = error
             seen = ApplyError(error.message, error.rejected)
             decision = decide(dataclasses.replace(snapshot, apply_error=seen))
         if decision.status is not None:
             self._states.tell(key, decision.status)
-        await apply_status(self._api, snapshot, decision)
+        await apply_status(self._api, self._cache, snapshot, decision)
         if failure is not None:
             raise failure
         return decision
@@ -67,17 +74,17 @@ class Worker:
     async def run(self) -> None:
         """Runs until cancelled. No model's failure ends it."""
         while True:
-            key = await self._queue.take()
+            key, live = await self._queue.take()
             with self._queue.handling(key):
                 self.busy_since = time.monotonic()
                 with metrics.RECONCILE_SECONDS.time(), logs.about(key):
-                    await self._handle(key)
+                    await self._handle(key, live)
                 self.busy_since = None
 
-    async def _handle(self, key: Key) -> None:
+    async def _handle(self, key: Key, live: bool) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                decision = await self._reconciler.reconcile(key)
+                decision = await self._reconciler.reconcile(key, live)
         except ApiError as error:
             # 409: somebody else was faster. The next look sees what they did.
             level = logging.INFO if error.status == 409 else logging.WARNING
@@ -97,9 +104,10 @@ class Worker:
         if decision is None:
             self._queue.forget(key)
             return
-        seconds = LOOK_AGAIN_SECONDS if decision.look_again else self._resync_seconds
-        # Jitter keeps a thousand models from being looked at in the same second.
-        self._queue.add_after(key, min(seconds, self._resync_seconds) * (0.5 + self._queue.jitter()))
+        if decision.look_again:
+            self._queue.again(key, self._resync_seconds)
+        else:
+            self._queue.resync(key, self._resync_seconds)
 
     def _retry(self, key: Key, error: Exception, level: int, why: str) -> None:
         reason = failure_reason(error)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from squeeze_operator import desired
-from squeeze_operator.conditions import age, find
+from squeeze_operator.conditions import age, find, waited
 from squeeze_operator.podfaults import waiting_for_gpu
 from squeeze_operator.quantity import parse_quantity
 from squeeze_operator.reasons import Reason
@@ -39,7 +39,7 @@ def replacement(snapshot: Snapshot, spec: ModelSpec, pod: Json, rollout: Rollout
         return Replacement()
     new = of_spec(snapshot.pods, pod)
     holders = [held for held in snapshot.pods if held not in new and _holds(held, spec)]
-    waits = [age(found, snapshot.now) for found in waiting_for_gpu(new, spec)]
+    waits = [waited(found, snapshot.now) for found in waiting_for_gpu(new, spec)]
     under_way = spec.allow_downtime and not rollout.up_to_date and _in_place(snapshot)
     if waits and any(held["metadata"].get("deletionTimestamp") for held in holders):
         return Replacement(under_way, *_ending(spec))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from squeeze_operator import names
-from squeeze_operator.conditions import Condition, age, find, is_true
+from squeeze_operator.conditions import Condition, find, is_true, waited
 from squeeze_operator.handover import foreign, scalers, terminating
 from squeeze_operator.podfaults import clean
 from squeeze_operator.reasons import Reason
@@ -93,7 +93,7 @@ def _unmade(scaled_object: Mapping[str, Any], now: float) -> Condition:
     if ready.get("status") == "False":
         return _no(Reason.KEDA_NOT_ACTING, f"KEDA refuses the ScaledObject: {clean(ready.get('message'))}")
     made_at = {"lastTransitionTime": scaled_object["metadata"].get("creationTimestamp")}
-    if age(made_at, now) > KEDA_GRACE_SECONDS:
+    if waited(made_at, now) > KEDA_GRACE_SECONDS:
         return _no(
             Reason.KEDA_NOT_ACTING,
             "KEDA has made no autoscaler of the ScaledObject, so the number of replicas stays as it is: is "
@@ -123,7 +123,7 @@ def _blind(live: Mapping[str, Any], spec: ModelSpec, now: float) -> Condition | 
         return _no(Reason.ANOTHER_AUTOSCALER, f"Delete the autoscaler that is not this model's: {message}")
     if "missing request for" in message:
         return _no(Reason.REQUESTS_MISSING, f"Set spec.resources.requests.cpu. Autoscaler: {message}")
-    if age(active, now) < METRICS_GRACE_SECONDS:
+    if waited(active, now) < METRICS_GRACE_SECONDS:
         return _no(Reason.WAITING_FOR_METRICS, "The autoscaler waits for the first metrics of the replicas")
     question = "is metrics-server running?"
     if spec.scaling.metric in KEDA_METRICS:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from squeeze_operator.conditions import find
 from squeeze_operator.names import HTTP_PORT
@@ -23,12 +23,15 @@ Json = Mapping[str, Any]
 
 
 class ServedReader:
-    """Remembers each answer until the Deployment changes, and each silence for 30 seconds."""
+    """Remembers each answer until the Deployment changes, and each silence for 30 seconds.
+
+    Make it in a running event loop.
+    """
 
     def __init__(self) -> None:
         self._answers: dict[str, tuple[int, Served]] = {}
         self._silent: dict[str, float] = {}
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._http = ClientSession(timeout=ClientTimeout(total=TIMEOUT_SECONDS), trust_env=False)
 
     async def __call__(self, model: Json, deployment: Json, pods: Sequence[Json]) -> Served | None:
         """What the replicas say; None while they roll out, do not answer, or are not there."""
@@ -57,7 +60,7 @@ class ServedReader:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def _ask_one_of(self, hosts: Sequence[str], name: str) -> Served | None:
         for host in hosts[:ASKED]:
@@ -68,9 +71,9 @@ class ServedReader:
 
     async def _ask(self, host: str, name: str) -> Served | None:
         try:
-            answer = await self._http.get(f"http://{host}:{HTTP_PORT}/v2/models/{name}")
-            return parse_served(answer.json()) if answer.is_success else None
-        except (httpx.HTTPError, ValueError):
+            async with self._http.get(f"http://{host}:{HTTP_PORT}/v2/models/{name}") as answer:
+                return parse_served(await answer.json(content_type=None)) if answer.ok else None
+        except (ClientError, TimeoutError, ValueError):
             return None
 
 

@@ -18,6 +18,7 @@ from kubernetes.client import Configuration
 from squeeze_operator import metrics, names
 from squeeze_operator.api import bearer
 from squeeze_operator.audit import RETRY_SECONDS, WatchAudit
+from squeeze_operator.cache import WatchCache
 from squeeze_operator.health import watches
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.news import News
@@ -53,7 +54,7 @@ def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
 
 
 def registry(
-    configuration: Configuration, audit: WatchAudit, enqueue: Callable[[Key], None]
+    configuration: Configuration, cache: WatchCache, audit: WatchAudit, enqueue: Callable[[Key], None]
 ) -> kopf.OperatorRegistry:
     """The handlers: each only notes the event and enqueues the owner's key."""
     handlers = kopf.OperatorRegistry()
@@ -65,6 +66,7 @@ def registry(
     async def on_model(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(names.MODELS)
+        cache.deliver(names.MODELS, event)
         gone = event.get("type") == "DELETED"
         audit.delivered(str(metadata["uid"]), str(metadata["resourceVersion"]), gone)
         enqueue(Key(str(metadata["namespace"]), str(metadata["name"])))
@@ -72,7 +74,7 @@ def registry(
     kopf.on.event(*_selector(names.MODELS), registry=handlers, id="models")(on_model)
     for resource in OWNED:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
-            _on_child(resource, enqueue)
+            _on_child(resource, cache, enqueue)
         )
     return handlers
 
@@ -104,11 +106,13 @@ class Watches:
         self,
         configuration: Configuration,
         namespaces: Sequence[str],
+        cache: WatchCache,
         audit: WatchAudit,
         enqueue: Callable[[Key], None],
     ) -> None:
         self._configuration = configuration
         self._namespaces = namespaces
+        self._cache = cache
         self._audit = audit
         self._enqueue = enqueue
         self._halt = asyncio.Event()
@@ -135,7 +139,7 @@ class Watches:
 
     async def _watch(self) -> None:
         await kopf.operator(
-            registry=registry(self._configuration, self._audit, self._enqueue),
+            registry=registry(self._configuration, self._cache, self._audit, self._enqueue),
             settings=settings(self._namespaces),
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
@@ -187,12 +191,15 @@ def quiet_logs() -> None:
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
 
 
-def _on_child(resource: Resource, enqueue: Callable[[Key], None]) -> Callable[..., Awaitable[None]]:
+def _on_child(
+    resource: Resource, cache: WatchCache, enqueue: Callable[[Key], None]
+) -> Callable[..., Awaitable[None]]:
     news = News()
 
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(resource)
+        cache.deliver(resource, event)
         if resource in _MEASURED and not news.worth(event):
             return
         model = (metadata.get("labels") or {}).get(names.MODEL_LABEL)

@@ -17,6 +17,9 @@ from squeeze_operator.names import Key
 
 BASE_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 120.0
+LOOK_AGAIN_SECONDS = 20.0
+LOOKS_IN_A_ROW = 6
+"""So many looks come at that pace: what a moment's wait settles is settled by then."""
 
 
 class WorkQueue:
@@ -26,8 +29,11 @@ class WorkQueue:
         self.jitter = jitter
         self._waiting: deque[Key] = deque()
         self._dirty: set[Key] = set()
+        self._live: set[Key] = set()
+        """Keys whose next look must not rely on what the watches told."""
         self._active: set[Key] = set()
         self._failures: dict[Key, int] = {}
+        self._looks: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._since: dict[Key, float] = {}
         """When each waiting key began to wait."""
@@ -36,8 +42,15 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, key: Key) -> None:
-        """Asks for the key to be handled, as soon as a worker is free."""
+    def add(self, key: Key, live: bool = False) -> None:
+        """Asks for the key to be handled, as soon as a worker is free, because an event told of a change.
+
+        `live` asks for a look that relies on no event; it keeps the rhythm of `again`, which an event resets.
+        """
+        if live:
+            self._live.add(key)
+        else:
+            self._looks.pop(key, None)
         if key in self._dirty:
             return
         self._dirty.add(key)
@@ -45,7 +58,7 @@ class WorkQueue:
             self._push(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Asks for the key to be handled in a while; the earliest of several such wishes holds."""
+        """Asks for a live look in a while; the earliest of several such wishes holds."""
         loop = asyncio.get_running_loop()
         due, timer = loop.time() + seconds, self._timers.get(key)
         if timer is not None:
@@ -54,8 +67,18 @@ class WorkQueue:
             timer.cancel()
         self._timers[key] = loop.call_at(due, self._fire, key)
 
-    async def take(self) -> Key:
-        """The next key; it counts as active until `done`."""
+    def again(self, key: Key, most_seconds: float) -> None:
+        """Asks for a live look soon, and after some in a row without an event less and less often."""
+        looks = self._looks[key] = self._looks.get(key, 0) + 1
+        seconds = LOOK_AGAIN_SECONDS * 2.0 ** min(max(0, looks - LOOKS_IN_A_ROW), 16)
+        self.resync(key, min(seconds, most_seconds))
+
+    def resync(self, key: Key, seconds: float) -> None:
+        """Asks for a live look in about that time; the jitter spreads a thousand models."""
+        self.add_after(key, seconds * (0.5 + self.jitter()))
+
+    async def take(self) -> tuple[Key, bool]:
+        """The next key, which counts as active until `done`, and whether the look must be a live one."""
         while not self._waiting:
             self._wakeup.clear()
             await self._wakeup.wait()
@@ -64,7 +87,9 @@ class WorkQueue:
         self._active.add(key)
         metrics.QUEUE_LENGTH.set(len(self._waiting))
         metrics.QUEUE_SECONDS.observe(time.monotonic() - self._since.pop(key))
-        return key
+        live = key in self._live
+        self._live.discard(key)
+        return key, live
 
     def done(self, key: Key) -> None:
         """Ends the handling of a key that `take` gave."""
@@ -98,6 +123,8 @@ class WorkQueue:
     def forget(self, key: Key) -> None:
         """Drops all memory of a key whose model is gone."""
         self.succeeded(key)
+        self._looks.pop(key, None)
+        self._live.discard(key)
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
@@ -110,7 +137,7 @@ class WorkQueue:
 
     def _fire(self, key: Key) -> None:
         self._timers.pop(key, None)
-        self.add(key)
+        self.add(key, live=True)
 
     def _push(self, key: Key) -> None:
         self._waiting.append(key)

@@ -6,6 +6,7 @@ a test plays their part by writing status. Use the `control_plane` fixture of co
 import contextlib
 import datetime
 import ipaddress
+import json
 import os
 import shutil
 import socket
@@ -29,6 +30,16 @@ ADMIN_TOKEN = "admin-token"
 OPERATOR_TOKEN = "operator-token"
 # The user that the chart's ServiceAccount becomes; a test of RBAC binds the chart's role to it.
 OPERATOR_USER = "system:serviceaccount:squeezeserve-system:squeeze-operator"
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [
+        {"level": "None", "verbs": ["watch"]},
+        {"level": "Metadata", "users": [OPERATOR_USER]},
+        {"level": "None"},
+    ],
+}
 T = TypeVar("T")
 
 
@@ -116,12 +127,15 @@ class ControlPlane:
         self.url = f"https://127.0.0.1:{self.port}"
         self.ca = folder / "ca.crt"
         self.kubeconfig = folder / "kubeconfig"
+        self.audit_log = folder / "audit.log"
+        """One JSON object for each request of the operator that has been answered, watches apart."""
         self._etcd_ports = (free_port(), free_port())
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Starts both programs and returns when the API answers."""
         self._write_secrets()
+        (self.folder / "audit-policy.yaml").write_text(yaml.safe_dump(AUDIT_POLICY))
         self._start_etcd()
         self.start_apiserver()
 
@@ -139,6 +153,13 @@ class ControlPlane:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)
+
+    def asked(self) -> list[dict[str, Any]]:
+        """What the operator has asked of objects, watches apart, as the API server's audit log tells it."""
+        text = self.audit_log.read_text() if self.audit_log.exists() else ""
+        # What follows the last line break is still being written.
+        entries = [json.loads(line) for line in text.split("\n")[:-1]]
+        return [entry for entry in entries if "objectRef" in entry]
 
     def client(self, token: str = ADMIN_TOKEN) -> Kube:
         """A client with the rights of the token's user."""
@@ -167,6 +188,8 @@ class ControlPlane:
             f"--cert-dir={folder}",
             f"--token-auth-file={folder}/tokens.csv",
             "--authorization-mode=RBAC",
+            f"--audit-policy-file={folder}/audit-policy.yaml",
+            f"--audit-log-path={self.audit_log}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={folder}/sa.key",
             f"--service-account-signing-key-file={folder}/sa.key",

@@ -34,7 +34,7 @@ class Fault:
 
 @dataclass
 class Hook:
-    """What to call at the first request of a method whose path has a part, before or after it is done."""
+    """What to call at the first request of a method whose path has a part, after it is done or instead."""
 
     method: str
     part: str
@@ -114,7 +114,8 @@ class FaultProxy:
         if fault is not None and not watch:
             fault.times -= 1
             return web.json_response({"message": fault.message, "code": fault.code}, status=fault.code)
-        self._call(request, after=False)
+        if self._call(request, after=False):
+            return web.Response(status=503)
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         async with self._upstream.request(
             request.method,
@@ -146,10 +147,13 @@ class FaultProxy:
                 await response.write(chunk)
         return response
 
-    def _call(self, request: web.Request, after: bool) -> None:
-        for hook in [hook for hook in self.hooks if hook.after is after and _fits(hook, request)]:
+    def _call(self, request: web.Request, after: bool) -> bool:
+        """Calls the hooks that fit; whether there was one."""
+        fitting = [hook for hook in self.hooks if hook.after is after and _fits(hook, request)]
+        for hook in fitting:
             self.hooks.remove(hook)
             hook.call()
+        return bool(fitting)
 
 
 def _fits(wanted: Fault | Hook, request: web.Request) -> bool:

@@ -41,27 +41,12 @@ class KServe:
 
     def deploy(self) -> Json:
         """Makes the Deployment of the present InferenceService, or brings it up to date."""
-        service = self.service()
-        # KServe puts labels and annotations of the InferenceService on the Deployment and on its pods.
-        carried = {"labels": self._labels(service), "annotations": service["metadata"]["annotations"]}
-        predictor, fixed = service["spec"]["predictor"], service["metadata"]["annotations"][CLASS] == "none"
-        body: Json = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": carried | {"name": f"{self.name}-predictor", "ownerReferences": [_owner(service)]},
-            "spec": {
-                "selector": {"matchLabels": {"app": f"isvc.{self.name}-predictor"}},
-                "strategy": predictor["deploymentStrategy"],
-                "template": {"metadata": carried, "spec": self._pod_spec(service)},
-            },
-        }
-        if fixed:
-            body["spec"]["replicas"] = predictor["minReplicas"]
+        body = deployment(self.service())
         live = self.kube.get(self.deployment_path)
         if live is None:
             created: Json = self.kube.create(self.deployments, body)
             return created
-        live["metadata"]["annotations"] = carried["annotations"]
+        live["metadata"]["annotations"] = body["metadata"]["annotations"]
         # All but the number of replicas, which KServe leaves to whoever scales.
         live["spec"] |= body["spec"]
         replaced: Json = self.kube.http.put(self.deployment_path, json=live).raise_for_status().json()
@@ -76,7 +61,7 @@ class KServe:
         target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{self.name}-predictor"}
         metadata = {
             "name": f"{self.name}-predictor",
-            "labels": self._labels(service),
+            "labels": labels(service),
             "ownerReferences": [_owner(service)],
         }
         spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 5}
@@ -85,28 +70,16 @@ class KServe:
     def report(self, replicas: int, ready: int, updated: int, conditions: list[Json] | None = None) -> None:
         """Writes the Deployment's status."""
         generation = self.kube.get(self.deployment_path)["metadata"]["generation"]
-        status = {
-            "observedGeneration": generation,
-            "replicas": replicas,
-            "readyReplicas": ready,
-            "availableReplicas": ready,
-            "updatedReplicas": updated,
-            "conditions": conditions or [],
-        }
-        self.kube.patch(f"{self.deployment_path}/status", {"status": status})
+        status = deployment_status(generation, replicas, ready, updated)
+        self.kube.patch(
+            f"{self.deployment_path}/status", {"status": status | {"conditions": conditions or []}}
+        )
 
     def route(self, ready: bool = True) -> None:
         """Writes the InferenceService's status, with or without a route."""
-        state = "True" if ready else "False"
-        conditions = [
-            {"type": "PredictorReady", "status": "True"},
-            {"type": "IngressReady", "status": state, "message": "" if ready else "no gateway"},
-            {"type": "Ready", "status": state},
-        ]
-        host = f"{self.name}-{self.namespace}.localhost"
-        address = {"url": f"http://{self.name}-predictor.{self.namespace}.svc.cluster.local"}
-        status = {"conditions": conditions, "url": f"http://{host}", "address": address}
-        self.kube.patch(f"{self.service_path}/status", {"status": status})
+        self.kube.patch(
+            f"{self.service_path}/status", {"status": service_status(self.namespace, self.name, ready)}
+        )
 
     def serve(self, replicas: int = 1) -> None:
         """Everything went well: all replicas of the present spec answer and are routed."""
@@ -121,17 +94,65 @@ class KServe:
         self.kube.create(self.pods, {"metadata": metadata, "spec": inject(template["spec"])})
         self.kube.patch(f"{self.pods}/{metadata['name']}/status", {"status": status})
 
-    def _labels(self, service: Json) -> Json:
-        own = {"app": f"isvc.{self.name}-predictor", "serving.kserve.io/inferenceservice": self.name}
-        return service["metadata"]["labels"] | own
 
-    def _pod_spec(self, service: Json) -> Json:
-        extensions = ("minReplicas", "maxReplicas", "deploymentStrategy")
-        pod = copy.deepcopy(service["spec"]["predictor"])
-        for field in extensions:
-            pod.pop(field, None)
-        pod["containers"][0]["env"].append({"name": "INFERENCE_SERVICE_NAME", "value": self.name})
-        return pod
+def deployment(service: Json) -> Json:
+    """The Deployment that KServe makes of an InferenceService."""
+    name, annotations = service["metadata"]["name"], service["metadata"]["annotations"]
+    # KServe puts labels and annotations of the InferenceService on the Deployment and on its pods.
+    carried = {"labels": labels(service), "annotations": annotations}
+    body: Json = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": carried | {"name": f"{name}-predictor", "ownerReferences": [_owner(service)]},
+        "spec": {
+            "selector": {"matchLabels": {"app": f"isvc.{name}-predictor"}},
+            "strategy": service["spec"]["predictor"]["deploymentStrategy"],
+            "template": {"metadata": carried, "spec": _pod_spec(service)},
+        },
+    }
+    if annotations[CLASS] == "none":
+        body["spec"]["replicas"] = service["spec"]["predictor"]["minReplicas"]
+    return body
+
+
+def deployment_status(generation: int, replicas: int, ready: int, updated: int) -> Json:
+    """The status of a Deployment whose controller has seen this generation."""
+    return {
+        "observedGeneration": generation,
+        "replicas": replicas,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "updatedReplicas": updated,
+    }
+
+
+def service_status(namespace: str, name: str, ready: bool = True) -> Json:
+    """The status of an InferenceService, with or without a route."""
+    state = "True" if ready else "False"
+    conditions = [
+        {"type": "PredictorReady", "status": "True"},
+        {"type": "IngressReady", "status": state, "message": "" if ready else "no gateway"},
+        {"type": "Ready", "status": state},
+    ]
+    address = {"url": f"http://{name}-predictor.{namespace}.svc.cluster.local"}
+    return {"conditions": conditions, "url": f"http://{name}-{namespace}.localhost", "address": address}
+
+
+def labels(service: Json) -> Json:
+    """The labels that KServe gives to all that it makes of an InferenceService."""
+    name = service["metadata"]["name"]
+    own = {"app": f"isvc.{name}-predictor", "serving.kserve.io/inferenceservice": name}
+    return service["metadata"]["labels"] | own
+
+
+def _pod_spec(service: Json) -> Json:
+    pod = copy.deepcopy(service["spec"]["predictor"])
+    for field in ("minReplicas", "maxReplicas", "deploymentStrategy"):
+        pod.pop(field, None)
+    pod["containers"][0]["env"].append(
+        {"name": "INFERENCE_SERVICE_NAME", "value": service["metadata"]["name"]}
+    )
+    return pod
 
 
 def _owner(service: Json) -> Json:

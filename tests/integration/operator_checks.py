@@ -1,5 +1,6 @@
 """What tests of the operator ask of a model and its children."""
 
+from collections.abc import Callable
 from typing import Any
 
 from integration.apiserver import eventually
@@ -16,6 +17,14 @@ def children(model: Model) -> dict[str, list[dict[str, Any]]]:
         "horizontalpodautoscalers": model.kserve.autoscalers,
     }
     return {plural: model.kube.get(path)["items"] for plural, path in paths.items()}
+
+
+def serving(make: Callable[..., Model], name: str = "digits", **spec: Any) -> Model:
+    """A new model that has converged."""
+    model = make(name)
+    model.create(**spec)
+    converged(model)
+    return model
 
 
 def converged(model: Model) -> None:

@@ -9,6 +9,7 @@ from integration.apiserver import OPERATOR_TOKEN, OPERATOR_USER, ControlPlane, K
 from integration.kserve import KServe
 from kubernetes import config
 from kubernetes.client import Configuration
+from squeeze_operator.gather import ServedReader
 from squeeze_operator.health import Health
 from squeeze_operator.main import run
 from squeeze_operator.settings import Settings
@@ -67,11 +68,18 @@ class RunningOperator:
             predictor_image="registry.example/predictor:1",
             allow_cpu_fallback=True,
             prometheus_address="http://prometheus.example:9090",
+            domain_template=overrides.pop("domain_template", Options("").domain_template),
         )
-        values: dict[str, Any] = {"resync_seconds": 300.0, "audit_seconds": 60.0} | overrides
-        self.settings = Settings(options, health_port=0, **values)
+        values: dict[str, Any] = {
+            "health_port": 0,
+            "resync_seconds": 300.0,
+            "audit_seconds": 60.0,
+        } | overrides
+        self.settings = Settings(options, **values)
         self.health = Health()
         self.served: Served | None = None
+        self.read_served: ServedReader = self._answer
+        """How replicas are asked, which a test may replace at any time."""
         self.error: BaseException | None = None
         self._configuration = Configuration()
         config.load_kube_config(str(kubeconfig), client_configuration=self._configuration)
@@ -82,27 +90,45 @@ class RunningOperator:
     def start(self) -> None:
         """Starts it and returns when it is ready."""
         self._thread.start()
-        eventually(lambda: self.health.not_ready() is None, "the operator is ready")
+        eventually(lambda: self.health.not_ready() is None, "the operator is ready", timeout=60)
 
     def stop(self) -> None:
         """Stops it as SIGTERM does."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive(), "the operator does not stop"
         assert self.error is None, f"the operator died: {self.error!r}"
+
+    def end_tasks(self, prefix: str) -> None:
+        """Ends the tasks with such names, as an error in them would."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._cancel, prefix)
+
+    def join(self) -> BaseException | None:
+        """What it died of."""
+        self._thread.join(60)
+        return self.error
+
+    def _cancel(self, prefix: str) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            if task.get_name().startswith(prefix):
+                task.cancel()
 
     def _main(self) -> None:
         async def body() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await run(self.settings, self._configuration, self._stop, self._read_served, self.health)
+            await run(self.settings, self._configuration, self._stop, self._ask, self.health)
 
         try:
             asyncio.run(body())
         except BaseException as error:
             self.error = error
 
-    async def _read_served(self, *_: Any) -> Served | None:
+    async def _ask(self, model: Any, deployment: Any, pods: Any) -> Served | None:
+        return await self.read_served(model, deployment, pods)
+
+    async def _answer(self, *_: Any) -> Served | None:
         return self.served
 
 

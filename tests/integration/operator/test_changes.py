@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from integration.apiserver import ControlPlane, eventually
 from integration.kserve import CLASS
-from integration.operator_checks import converged, queue_size
+from integration.operator_checks import converged, queue_size, serving
 from integration.operator_runner import MODELS, Model
 from prometheus_client import REGISTRY
 
@@ -23,9 +23,7 @@ Make = Callable[..., Model]
 def test_a_mode_that_somebody_changes_is_set_back(
     model: Make, annotation: str, theirs: str, ours: str
 ) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     digits.kube.patch(digits.kserve.service_path, {"metadata": {"annotations": {annotation: theirs}}})
     eventually(
         lambda: digits.kserve.service()["metadata"]["annotations"][annotation] == ours, "it is set back"
@@ -53,9 +51,7 @@ def test_an_accelerator_of_another_kind_leaves_nothing_of_the_first(model: Make,
 
 @pytest.mark.usefixtures("operator")
 def test_serving_stays_true_through_an_update_and_ready_changes_once(model: Make) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     seen: list[tuple[str, str]] = []
 
     def note() -> None:
@@ -137,9 +133,7 @@ def test_the_longest_name_gets_every_child(kserve_plane: ControlPlane) -> None:
 
 @pytest.mark.usefixtures("operator")
 def test_a_namespace_on_its_way_out_gets_nothing_new_and_no_hot_loop(model: Make) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     # No namespace controller runs here, so it stays on its way.
     digits.kube.delete(f"/api/v1/namespaces/{digits.namespace}")
     failed = {"result": "failed"}

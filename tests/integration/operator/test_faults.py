@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from integration.apiserver import ControlPlane, eventually
 from integration.faultproxy import Fault, FaultProxy, Hook
-from integration.operator_checks import children, converged, queue_size, written
+from integration.operator_checks import children, converged, queue_size, serving, written
 from integration.operator_process import Process
 from integration.operator_runner import Model, RunningOperator
 from prometheus_client import REGISTRY
@@ -94,9 +94,7 @@ def test_a_policy_that_refuses_is_told_and_needs_nobody_once_it_is_gone(
 def test_a_watch_whose_version_is_too_old_is_begun_anew(
     proxy: FaultProxy, behind: RunningOperator, model: Make
 ) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     proxy.expired_watches = 12
     proxy.silence_watches()
     digits.change(batching={"queueSize": 7})
@@ -107,9 +105,7 @@ def test_a_watch_whose_version_is_too_old_is_begun_anew(
 def test_watches_that_fall_silent_cost_seconds_not_the_operator(
     proxy: FaultProxy, behind: RunningOperator, model: Make
 ) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     proxy.silence_watches()
     digits.change(batching={"queueSize": 8})
     # The audit asks for what no watch has told.
@@ -121,9 +117,7 @@ def test_watches_that_fall_silent_cost_seconds_not_the_operator(
 def test_a_link_that_drops_everything_is_found_again(
     proxy: FaultProxy, behind: RunningOperator, model: Make
 ) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     proxy.silence_watches()
     proxy.held = True
     digits.change(batching={"queueSize": 9})
@@ -142,9 +136,7 @@ def test_a_link_that_drops_everything_is_found_again(
 
 @pytest.mark.usefixtures("behind")
 def test_a_converged_model_costs_no_request_but_the_audits(proxy: FaultProxy, model: Make) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     eventually(lambda: digits.get()["status"].get("weights"), "all is known")
     active = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound", "message": ""}
     status = {"desiredReplicas": 2, "conditions": [active | {"lastTransitionTime": "2020-01-01T00:00:00Z"}]}
@@ -176,9 +168,7 @@ def test_two_operators_at_once_make_nothing_twice_and_come_to_rest(
         running.served = SERVED
         running.start()
     try:
-        digits = model()
-        digits.create()
-        converged(digits)
+        digits = serving(model)
         digits.change(batching={"queueSize": 5})
         eventually(lambda: queue_size(digits) == "--queue-size=5", "the change is acted on")
         converged(digits)
@@ -233,9 +223,7 @@ def test_a_restarted_operator_writes_nothing(kserve_plane: ControlPlane, model: 
 
 @pytest.mark.usefixtures("operator")
 def test_a_child_edited_a_hundred_times_is_right_in_the_end_and_no_loop_is_hot(model: Make) -> None:
-    digits = model()
-    digits.create()
-    converged(digits)
+    digits = serving(model)
     before = written()
     for number in range(100):
         digits.kube.patch(digits.kserve.service_path, {"spec": {"predictor": {"maxReplicas": 100 + number}}})
@@ -247,7 +235,7 @@ def test_a_child_edited_a_hundred_times_is_right_in_the_end_and_no_loop_is_hot(m
     assert written() - before <= 110
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
+@pytest.mark.parametrize("after", [False, True], ids=["instead of it", "after it"])
 @pytest.mark.parametrize(
     "step",
     ["/inferenceservices/", "/poddisruptionbudgets/", "/horizontalpodautoscalers/", "/status"],

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from squeeze_operator.names import Key
-from squeeze_operator.workqueue import MAX_DELAY_SECONDS, WorkQueue
+from squeeze_operator.workqueue import LOOK_AGAIN_SECONDS, LOOKS_IN_A_ROW, MAX_DELAY_SECONDS, WorkQueue
 
 A, B = Key("ns", "a"), Key("ns", "b")
 
@@ -13,19 +13,20 @@ async def test_a_key_added_often_is_taken_once() -> None:
     queue = WorkQueue()
     for key in (A, A, B, A):
         queue.add(key)
-    assert [await queue.take(), await queue.take()] == [A, B]
+    assert [await queue.take(), await queue.take()] == [(A, False), (B, False)]
     assert len(queue) == 0
 
 
 async def test_a_key_in_work_is_not_given_twice_and_comes_again_afterwards() -> None:
     queue = WorkQueue()
     queue.add(A)
-    with queue.handling(await queue.take()):
+    key, _ = await queue.take()
+    with queue.handling(key):
         queue.add(A)
         queue.add(A)
         assert len(queue) == 0
     assert len(queue) == 1
-    assert await queue.take() == A
+    assert await queue.take() == (A, False)
     queue.done(A)
     assert len(queue) == 0
 
@@ -36,7 +37,7 @@ async def test_a_waiting_worker_wakes_up() -> None:
     await asyncio.sleep(0)
     queue.add(A)
     queue.add(B)
-    assert set(await asyncio.wait_for(asyncio.gather(*takers), 1)) == {A, B}
+    assert set(await asyncio.wait_for(asyncio.gather(*takers), 1)) == {(A, False), (B, False)}
 
 
 async def test_failures_back_off_exponentially_up_to_a_bound() -> None:
@@ -61,11 +62,11 @@ async def test_the_earliest_of_several_wishes_holds() -> None:
     queue = WorkQueue()
     queue.add_after(A, 0.01)
     queue.add_after(A, 30)
-    assert await asyncio.wait_for(queue.take(), 1) == A
+    assert await asyncio.wait_for(queue.take(), 1) == (A, True)
     queue.done(A)
     queue.add_after(A, 30)
     queue.add_after(A, 0.01)
-    assert await asyncio.wait_for(queue.take(), 1) == A
+    assert await asyncio.wait_for(queue.take(), 1) == (A, True)
     assert len(queue) == 0
 
 
@@ -76,4 +77,34 @@ async def test_a_model_that_is_gone_leaves_nothing() -> None:
     await asyncio.sleep(0.6)
     assert len(queue) == 0
     assert queue.failed(A) == 0.5
+    queue.close()
+
+
+async def test_a_look_that_no_event_asked_for_is_a_live_one_and_stays_so_beside_events() -> None:
+    queue = WorkQueue()
+    queue.add(A, live=True)
+    queue.add(A)
+    queue.add(B)
+    assert [await queue.take(), await queue.take()] == [(A, True), (B, False)]
+    queue.done(A)
+    queue.add(A)
+    assert await queue.take() == (A, False)
+
+
+async def test_a_model_that_does_not_settle_is_looked_at_less_and_less_often_until_something_happens() -> (
+    None
+):
+    queue, most = WorkQueue(jitter=lambda: 0.5), 300.0
+    loop = asyncio.get_running_loop()
+
+    def pause() -> float:
+        queue.again(A, most)
+        pause = queue._timers.pop(A)
+        pause.cancel()
+        return round(pause.when() - loop.time())
+
+    assert [pause() for _ in range(LOOKS_IN_A_ROW)] == [LOOK_AGAIN_SECONDS] * LOOKS_IN_A_ROW
+    assert [pause() for _ in range(2000)][:5] == [40, 80, 160, 300, 300]
+    queue.add(A)
+    assert pause() == LOOK_AGAIN_SECONDS
     queue.close()

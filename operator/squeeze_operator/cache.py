@@ -1,0 +1,157 @@
+"""What the watches have delivered last of every object, so that a look at a model needs no request.
+
+Controllers everywhere read from such a cache (client-go's informers); without it each event costs six reads,
+and a thousand models keep an API server and the operator busy with nothing else. What makes it safe here:
+
+- "It is not there" is never believed: the API server is asked. So nobody's object is overwritten because it
+  carries no label of ours, and an entry that is missing costs a request and nothing else.
+- Every look that no event asked for (resync, retry, audit) reads from the API server and corrects the cache,
+  so a watch that stays silent delays a look and never hides a change for good.
+- Writes name the uid that they are meant for.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from sys import intern
+from typing import Any
+
+from squeeze_operator.api import Api
+from squeeze_operator.names import FIELD_MANAGER, MODEL_LABEL, PODS, Key, Resource, app_label
+
+Json = dict[str, Any]
+_SHARED_LENGTH = 128
+"""Longer texts are messages and the like, which no two objects have in common."""
+
+
+class WatchCache:
+    """The newest known version of each object, by kind, namespace and name. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Resource, dict[Key, Json]] = defaultdict(dict)
+        self._pods: dict[Key, dict[str, Json]] = defaultdict(dict)
+        """Pods by model, since a model's pods are only ever wanted together."""
+        self._marks: dict[Resource, int] = defaultdict(int)
+
+    def deliver(self, resource: Resource, event: Mapping[str, Any]) -> None:
+        """Notes a watch event (object and type, which is None where a watch has begun with a list)."""
+        live, kind = event["object"], event.get("type")
+        self._marks[resource] = max(self._marks[resource], _version(live))
+        if resource is PODS:
+            self._deliver_pod(live, gone=kind == "DELETED")
+        elif kind == "DELETED":
+            known = self._objects[resource].get(_key(live))
+            if known is not None and _version(known) <= _version(live):
+                self.forget(resource, _key(live))
+        elif kind is None:
+            # A list is the truth even where it is older, as after a restored backup.
+            self._objects[resource][_key(live)] = slim(live)
+        else:
+            self._put(resource, live)
+
+    def offer(self, resource: Resource, live: Json) -> None:
+        """Notes an object that a request has answered, unless the watch has got further already."""
+        if _version(live) > self._marks[resource]:
+            self._put(resource, live)
+
+    def forget(self, resource: Resource, key: Key) -> None:
+        """Notes that there is no such object."""
+        self._objects[resource].pop(key, None)
+
+    def forget_kind(self, resource: Resource) -> None:
+        """Notes that the API server does not serve this kind any more."""
+        self._objects.pop(resource, None)
+
+    def get(self, resource: Resource, key: Key) -> Json | None:
+        """The object, or None where none is known."""
+        return self._objects[resource].get(key)
+
+    def pods(self, model: Key) -> list[Json]:
+        """The known pods of a model."""
+        return list(self._pods.get(model, {}).values())
+
+    def mark(self, resource: Resource) -> int:
+        """The newest version of any object of a kind that its watch has delivered."""
+        return self._marks[resource]
+
+    def correct_pods(self, model: Key, listed: list[Json], mark: int) -> None:
+        """Drops pods that a request has not listed, apart from those newer than the mark before it."""
+        names = {pod["metadata"]["name"] for pod in listed}
+        for pod in self.pods(model):
+            if pod["metadata"]["name"] not in names and _version(pod) <= mark:
+                self._deliver_pod(pod, gone=True)
+
+    def _put(self, resource: Resource, live: Json) -> None:
+        known = self._objects[resource].get(_key(live))
+        if known is None or _version(known) < _version(live):
+            self._objects[resource][_key(live)] = slim(live)
+
+    def _deliver_pod(self, pod: Json, gone: bool) -> None:
+        model = Key(pod["metadata"]["namespace"], str((pod["metadata"].get("labels") or {}).get(MODEL_LABEL)))
+        name = str(pod["metadata"]["name"])
+        if not gone:
+            self._pods[model][name] = slim(pod)
+            return
+        self._pods[model].pop(name, None)
+        if not self._pods[model]:
+            del self._pods[model]
+
+
+class Reads:
+    """Reads for one look at a model: from the cache, or from the API server where the look is `live`."""
+
+    def __init__(self, api: Api, cache: WatchCache, live: bool) -> None:
+        self._api = api
+        self._cache = cache
+        self._live = live
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        """The object, or None where there is none. Raises KindMissing, ApiError."""
+        key = Key(namespace, name)
+        known = None if self._live else self._cache.get(resource, key)
+        if known is not None:
+            return known
+        found = await self._api.get(resource, namespace, name)
+        if found is None:
+            self._cache.forget(resource, key)
+        else:
+            self._cache.offer(resource, found)
+        return found
+
+    async def pods(self, model: Key) -> list[Json]:
+        """The pods of KServe's Deployment for a model. Raises ApiError."""
+        known = [] if self._live else self._cache.pods(model)
+        label = app_label(model.name)
+        mine = [pod for pod in known if pod["metadata"]["labels"].get("app") == label]
+        if mine:
+            return mine
+        mark = self._cache.mark(PODS)
+        listed = await self._api.list(PODS, model.namespace, f"app={label}")
+        self._cache.correct_pods(model, listed, mark)
+        return listed
+
+
+def slim(live: Json) -> Json:
+    """A copy without other managers' managedFields, and with equal texts held once in memory."""
+    metadata = dict(live["metadata"])
+    fields = metadata.pop("managedFields", None) or []
+    ours = [entry for entry in fields if entry.get("manager") == FIELD_MANAGER]
+    kept = live | {"metadata": metadata | ({"managedFields": ours} if ours else {})}
+    copied: Json = _shared(kept)
+    return copied
+
+
+def _shared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {intern(key): _shared(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_shared(below) for below in value]
+    return intern(value) if isinstance(value, str) and len(value) < _SHARED_LENGTH else value
+
+
+def _key(live: Json) -> Key:
+    return Key(str(live["metadata"]["namespace"]), str(live["metadata"]["name"]))
+
+
+def _version(live: Json) -> int:
+    # Comparable as numbers: Kubernetes KEP-5504.
+    return int(live["metadata"]["resourceVersion"])

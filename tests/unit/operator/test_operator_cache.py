@@ -1,0 +1,135 @@
+"""The cache of what the watches delivered: never older than it must be, and never the last word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from squeeze_operator.cache import Reads, WatchCache, slim
+from squeeze_operator.names import AUTOSCALERS, FIELD_MANAGER, INFERENCE_SERVICES, PODS, Key, Resource
+
+KEY = Key("team", "digits")
+Json = dict[str, Any]
+
+
+def service(version: int, name: str = "digits") -> Json:
+    return {"metadata": {"namespace": "team", "name": name, "resourceVersion": str(version)}, "v": version}
+
+
+def pod(name: str, version: int) -> Json:
+    labels = {"squeezeserve.io/model": "digits", "app": "isvc.digits-predictor"}
+    metadata = {"namespace": "team", "name": name, "resourceVersion": str(version), "labels": labels}
+    return {"metadata": metadata}
+
+
+def deliver(cache: WatchCache, kind: str | None, live: Json, resource: Resource = INFERENCE_SERVICES) -> None:
+    cache.deliver(resource, {"type": kind, "object": live})
+
+
+class Server:
+    """An API server that holds what it is given, and counts what it is asked."""
+
+    def __init__(self, held: Json | None = None, pods: list[Json] | None = None) -> None:
+        self.held, self.pods, self.asked = held, pods or [], 0
+
+    async def get(self, _resource: Resource, _namespace: str, _name: str) -> Json | None:
+        self.asked += 1
+        return self.held
+
+    async def list(self, _resource: Resource, _namespace: str, _labels: str) -> list[Json]:
+        self.asked += 1
+        return self.pods
+
+
+async def look(cache: WatchCache, server: Server, live: bool = False) -> Json | None:
+    reads = Reads(server, cache, live)  # type: ignore[arg-type]
+    return await reads.get(INFERENCE_SERVICES, *KEY)
+
+
+async def pods(cache: WatchCache, server: Server, live: bool = False) -> list[str]:
+    reads = Reads(server, cache, live)  # type: ignore[arg-type]
+    return [found["metadata"]["name"] for found in await reads.pods(KEY)]
+
+
+async def test_what_a_watch_delivered_costs_no_request() -> None:
+    cache, server = WatchCache(), Server()
+    deliver(cache, "ADDED", service(1))
+    assert await look(cache, server) == service(1)
+    assert server.asked == 0
+
+
+async def test_that_an_object_is_not_there_is_never_believed() -> None:
+    cache, server = WatchCache(), Server(service(5))
+    deliver(cache, "ADDED", service(1))
+    deliver(cache, "DELETED", service(4))
+    assert await look(cache, server) == service(5)
+    assert server.asked == 1
+    # It is newer than all that the watch has delivered, so it is kept.
+    assert await look(cache, server) == service(5)
+    assert server.asked == 1
+
+
+async def test_a_live_look_asks_and_corrects_what_a_silent_watch_has_left() -> None:
+    cache = WatchCache()
+    deliver(cache, "ADDED", service(1))
+    assert await look(cache, Server(service(7)), live=True) == service(7)
+    assert cache.get(INFERENCE_SERVICES, KEY) == service(7)
+    assert await look(cache, Server(None), live=True) is None
+    assert cache.get(INFERENCE_SERVICES, KEY) is None
+
+
+def test_an_answer_does_not_bring_back_what_the_watch_has_seen_go() -> None:
+    cache = WatchCache()
+    deliver(cache, "ADDED", service(1))
+    deliver(cache, "DELETED", service(3))
+    cache.offer(INFERENCE_SERVICES, service(2))
+    assert cache.get(INFERENCE_SERVICES, KEY) is None
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("MODIFIED", 4), ("ADDED", 4), ("DELETED", 4), (None, 2)])
+def test_only_a_list_is_believed_where_it_is_older(kind: str | None, kept: int) -> None:
+    cache = WatchCache()
+    cache.offer(INFERENCE_SERVICES, service(4))
+    deliver(cache, kind, service(2))
+    assert cache.get(INFERENCE_SERVICES, KEY) == service(kept)
+
+
+def test_kinds_do_not_mix_and_a_kind_that_is_gone_leaves_nothing() -> None:
+    cache = WatchCache()
+    deliver(cache, "ADDED", service(1))
+    deliver(cache, "ADDED", service(2), AUTOSCALERS)
+    cache.forget_kind(INFERENCE_SERVICES)
+    assert cache.get(INFERENCE_SERVICES, KEY) is None
+    assert cache.get(AUTOSCALERS, KEY) == service(2)
+
+
+async def test_pods_come_and_go_with_their_events() -> None:
+    cache, server = WatchCache(), Server()
+    deliver(cache, "ADDED", pod("a", 1), PODS)
+    deliver(cache, "ADDED", pod("b", 2), PODS)
+    assert await pods(cache, server) == ["a", "b"]
+    deliver(cache, "DELETED", pod("a", 3), PODS)
+    assert await pods(cache, server) == ["b"]
+    assert server.asked == 0
+    deliver(cache, "DELETED", pod("b", 4), PODS)
+    assert await pods(cache, server) == []
+    assert server.asked == 1, "no pods at all is not believed"
+
+
+async def test_a_live_look_drops_pods_whose_end_no_watch_told() -> None:
+    cache = WatchCache()
+    deliver(cache, "ADDED", pod("a", 1), PODS)
+    deliver(cache, "ADDED", pod("b", 2), PODS)
+    assert await pods(cache, Server(pods=[pod("b", 2)]), live=True) == ["b"]
+    assert await pods(cache, Server()) == ["b"]
+
+
+def test_what_is_kept_is_what_the_operator_looks_at() -> None:
+    ours, theirs = {"manager": FIELD_MANAGER, "fieldsV1": {"f:spec": {}}}, {"manager": "kubectl"}
+    live = {"metadata": {"name": "digits", "managedFields": [theirs, ours]}, "spec": {"list": [{"a": 1}]}}
+    assert slim(live) == {
+        "metadata": {"name": "digits", "managedFields": [ours]},
+        "spec": {"list": [{"a": 1}]},
+    }
+    assert live["metadata"]["managedFields"] == [theirs, ours], "the original is left alone"
+    assert slim({"metadata": {"managedFields": [theirs]}}) == {"metadata": {}}
