@@ -67,7 +67,7 @@ def test_the_health_page_answers_while_the_event_loop_stands_still(
     assert live().status_code == 200
     blocked = 2 * LOOP_BOUND
 
-    async def stand_still(_model: Any, _deployment: Any) -> Served | None:
+    async def stand_still(*_: Any) -> Served | None:
         time.sleep(blocked)  # as a handler does that waits without giving way
         impatient.served = Served("sha256:" + "1" * 64, "cpu", "openvino")
         return impatient.served
@@ -88,7 +88,7 @@ def test_a_reconcile_that_waits_hinders_neither_the_pages_nor_other_models(
 ) -> None:
     never = asyncio.Event()
 
-    async def wait(model: Any, _deployment: Any) -> Served | None:
+    async def wait(model: Any, *_: Any) -> Served | None:
         if model["metadata"]["name"] == "waits":
             await never.wait()
         return None
