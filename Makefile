@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom scale
+.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom scale learning
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -69,6 +69,9 @@ finetuning: venv ## Show what pretrained weights are worth, on a small set of re
 
 scale: venv ## Measure the operator with many models on a real API server (MODELS=1000; about 6 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m scale --models $(MODELS)
+
+learning: venv ## Show whether every seed learns, and whether a bad rate is noticed (about an hour)
+	@$(BIN)/python -m bench.learning
 
 fuzz: venv ## Look for inputs that break the predictor (SECONDS=1200; AGAIN=file repeats a finding)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.lock

@@ -153,7 +153,7 @@ def add_recipe(parser: argparse.ArgumentParser, changed: dict[str, Any]) -> None
     add("frozen", int, "iterations in which only the classifier learns", metavar="N")
     add("stuck-after", int, "iterations of guessing that count as stuck", metavar="N")
     add("attempts", int, "how often training may begin when it is stuck", metavar="N")
-    add("precision", str, "auto: bfloat16 on GPUs that have it", choices=PRECISIONS)
+    add("precision", str, "auto: bfloat16 on GPUs and CPUs that compute in it", choices=PRECISIONS)
     add("micro-batch", int, "pictures at once, 0 for what suits the device", metavar="N")
     augmentation = Augmentation()
     group.add_argument(

@@ -13,7 +13,7 @@ from squeezenet.config import ArtifactConfig
 
 from squeeze_trainer.evaluate import Evaluation
 from squeeze_trainer.job import Job
-from squeeze_trainer.listing import SPLITS
+from squeeze_trainer.layouts import SPLITS
 from squeeze_trainer.loop import Weights
 from squeeze_trainer.state import State
 from squeeze_trainer.step import precision

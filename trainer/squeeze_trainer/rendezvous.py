@@ -16,7 +16,9 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-import torch.distributed as dist
+from torch._C._distributed_c10d import Store, TCPStore
+from torch.distributed import DistStoreError
+from torch.distributed.rendezvous import rendezvous
 
 from squeeze_trainer.errors import InterruptedRun
 
@@ -26,7 +28,7 @@ _TRY_SECONDS, _PAUSE = 5.0, 0.2
 
 def meet(
     rank: int, world: int, patience: timedelta, asked_to_stop: Callable[[], bool] = lambda: False
-) -> dist.Store:
+) -> Store:
     """A store that the ``world`` processes of this generation share, and no others.
 
     Reads MASTER_ADDR and MASTER_PORT as ``env://`` does. Raises torch.distributed.DistStoreError where others
@@ -40,39 +42,39 @@ def meet(
             if asked_to_stop():
                 raise InterruptedRun("stopped while it waited for the other processes.")
             if time.monotonic() > end:
-                raise dist.DistStoreError(f"process {rank} of {world}: {what} within {patience}")
+                raise DistStoreError(f"process {rank} of {world}: {what} within {patience}")
             time.sleep(_PAUSE)
 
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     if rank > 0:
         wait_until(lambda: _answers(host, port), f"nobody answers at {host}:{port}")
-    lasting, _, _ = next(dist.rendezvous("env://", rank, world, timeout=patience))
+    lasting, _, _ = next(rendezvous("env://", rank, world, timeout=patience))
     if rank == 0:
         own = _announce(lasting, host)
         # Where no agent keeps the lasting store, this process does, until nobody needs it any more.
         wait_until(lambda: own.check([_seat(other) for other in range(1, world)]), "not all others came")
         return own
-    found: list[dist.Store] = []
+    found: list[Store] = []
     wait_until(lambda: _joined(lasting, host, rank, patience, found), "no leader came")
     return found[0]
 
 
-def _announce(lasting: dist.Store, host: str) -> dist.Store:
-    own = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False)
+def _announce(lasting: Store, host: str) -> Store:
+    own = TCPStore(host, 0, is_master=True, wait_for_workers=False)
     identity = uuid.uuid4().hex
     own.set(_IDENTITY, identity)
     lasting.set(_ANNOUNCED, f"{own.port} {identity}")
     return own
 
 
-def _joined(lasting: dist.Store, host: str, rank: int, patience: timedelta, found: list[dist.Store]) -> bool:
+def _joined(lasting: Store, host: str, rank: int, patience: timedelta, found: list[Store]) -> bool:
     """Whether the process has a seat in the store that is announced now, which is then in ``found``."""
     if not lasting.check([_ANNOUNCED]):
         return False
     port, identity = lasting.get(_ANNOUNCED).decode().split()
     if not _answers(host, int(port)):
         return False
-    store = dist.TCPStore(host, int(port), is_master=False, timeout=patience, wait_for_workers=False)
+    store = TCPStore(host, int(port), is_master=False, timeout=patience, wait_for_workers=False)
     # The port of a leader that is gone may by now be another group's.
     named = store.check([_IDENTITY]) and store.get(_IDENTITY).decode() == identity
     if named and store.add(_seat(rank), 1) == 1:

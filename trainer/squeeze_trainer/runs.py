@@ -18,7 +18,8 @@ from squeeze_trainer.distributed import Group, group
 from squeeze_trainer.errors import DataError, InterruptedRun
 from squeeze_trainer.evaluate import Evaluation, Evaluator, check_damage
 from squeeze_trainer.job import Job
-from squeeze_trainer.listing import SPLITS, Listing, Split
+from squeeze_trainer.layouts import SPLITS
+from squeeze_trainer.listing import Listing, Split
 from squeeze_trainer.loop import Trainer
 from squeeze_trainer.progress import Shown, Silent
 from squeeze_trainer.settings import DataSettings, RunSettings, TestSettings

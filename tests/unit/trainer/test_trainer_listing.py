@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from squeeze_trainer import listing, splits
 from squeeze_trainer.errors import DataError
+from squeeze_trainer.layouts import SPLITS
 from squeeze_trainer.settings import DataSettings
 from unit.trainer import trees
 
@@ -23,7 +24,7 @@ def names(split: listing.Split) -> list[str]:
 def test_splits_are_the_folders(tmp_path: Path) -> None:
     found = load(trees.tree(tmp_path))
     assert found.classes == ("0", "1")
-    assert [len(found.split(name)) for name in listing.SPLITS] == [16, 8, 8]
+    assert [len(found.split(name)) for name in SPLITS] == [16, 8, 8]
     assert names(found.validation)[0] == "val/0/008.png"
     assert found.validation.labels.tolist() == [0] * 4 + [1] * 4
     assert found.notes == ()
@@ -32,12 +33,12 @@ def test_splits_are_the_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["val", "validation", "valid", "VAL"])
 def test_a_validation_folder_may_have_any_usual_name(tmp_path: Path, name: str) -> None:
     found = load(trees.tree(tmp_path, counts={"train": 3, name: 2, "test": 2}))
-    assert [len(found.split(split)) for split in listing.SPLITS] == [6, 4, 4]
+    assert [len(found.split(split)) for split in SPLITS] == [6, 4, 4]
 
 
 def test_without_a_test_folder_half_of_validation_is_kept_unseen(tmp_path: Path) -> None:
     found = load(trees.tree(tmp_path, counts={"train": 4, "val": 6}))
-    assert [len(found.split(name)) for name in listing.SPLITS] == [8, 6, 6]
+    assert [len(found.split(name)) for name in SPLITS] == [8, 6, 6]
     assert not set(names(found.validation)) & set(names(found.test))
     assert any("half of the validation" in note for note in found.notes)
 
@@ -48,8 +49,8 @@ def test_one_tree_is_divided_by_fraction_and_seed(tmp_path: Path, layout: str) -
     options = {"fractions": (0.2, 0.1)}
     found, again = load(tmp_path, **options), load(tmp_path, **options)
     other = load(tmp_path, split_seed=1, **options)
-    assert [len(found.split(name)) for name in listing.SPLITS] == [28, 8, 4]
-    parts = [set(names(found.split(name))) for name in listing.SPLITS]
+    assert [len(found.split(name)) for name in SPLITS] == [28, 8, 4]
+    parts = [set(names(found.split(name))) for name in SPLITS]
     assert len(set.union(*parts)) == 40
     assert found.fingerprint() == again.fingerprint() != other.fingerprint()
     assert np.bincount(found.validation.labels).tolist() == [4, 4]
@@ -159,7 +160,7 @@ def test_imagenet_is_read_as_it_is(tmp_path: Path) -> None:
     )
     found = load(tmp_path)
     assert found.classes == ("tench", "goldfish")
-    assert [len(found.split(name)) for name in listing.SPLITS] == [6, 2, 2]
+    assert [len(found.split(name)) for name in SPLITS] == [6, 2, 2]
     assert names(found.test)[0].startswith("ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_")
 
 

@@ -17,6 +17,7 @@ import webdataset
 from squeeze_trainer import listing
 from squeeze_trainer.dataset import Pictures
 from squeeze_trainer.errors import DataError
+from squeeze_trainer.layouts import SPLITS
 from squeeze_trainer.settings import DataSettings
 from squeeze_trainer.store import Store, resolve
 from squeezenet.config import InputSpec
@@ -80,7 +81,7 @@ def test_shards_of_the_webdataset_library_hold_the_same_pictures(tree: Path, tmp
     found = load(str(target))
     assert len(list(target.glob("train-*.tar"))) == 2
     assert found.classes == ("0", "1")
-    assert [len(found.split(name)) for name in listing.SPLITS] == [8, 4, 2]
+    assert [len(found.split(name)) for name in SPLITS] == [8, 4, 2]
     assert pixels(str(target)) == pixels(str(tree))
 
 
@@ -106,7 +107,7 @@ def test_one_shard_alone_is_divided_by_fraction(tree: Path, tmp_path: Path) -> N
                 archive.addfile(member, io.BytesIO(data))
     found = load(str(path))
     assert found.classes == ("digit-0", "digit-1")
-    assert sum(len(found.split(name)) for name in listing.SPLITS) == 14
+    assert sum(len(found.split(name)) for name in SPLITS) == 14
 
 
 @pytest.mark.parametrize(
