@@ -19,7 +19,7 @@ COLUMNS = 24
 CELL_INCHES = (0.72, 0.42)
 MARGIN_CELLS = (0.9, 1.3)
 """Left and below each panel, for its axes."""
-MAX_LABELS = 8
+MAX_LABELS = 6
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -85,12 +85,12 @@ def _lines(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
 def _number(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     axes.axis("off")
     text = ", ".join(shown(one.values[-1], panel.unit) for one in series)
-    axes.text(0.5, 0.5, text, fontsize=18, ha="center", va="center", color="#2a7a2a")
+    axes.text(0.5, 0.5, text, fontsize=18, ha="center", va="center")
 
 
 def _table(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     axes.axis("off")
-    cells = [[one.labels.get(label, "")[:24] for label in panel.columns] for one in series]
+    cells = [[one.labels.get(label, "")[:32] for label in panel.columns] for one in series]
     if cells:
         height = min(1.0, 0.14 * (len(cells) + 1))
         headings = list(panel.columns.values())

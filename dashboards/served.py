@@ -45,6 +45,11 @@ def _by(label: str, rate: str) -> Query:
     return query(f"sum by ({label}) ({rate})", f"{{{{{label}}}}}")
 
 
+def _share(part: str, whole: str) -> str:
+    """Nothing of nothing is a share of 0, not no number."""
+    return f"{part} / ({whole} > 0) or vector(0)"
+
+
 def _overview(made: dashboard.Dashboard) -> None:
     made.with_row(dashboard.Row("Overview"))
     asked = f"sum({_rate('squeeze_requests_total', _ASKED)})"
@@ -52,18 +57,18 @@ def _overview(made: dashboard.Dashboard) -> None:
     faults = _CHOSEN + f', reason=~"{_FAULTS}"'
     for panel in (
         figure("Requests", "Requests for a classification.", asked, "reqps"),
-        figure("p95", "One of twenty takes longer.", f"histogram_quantile(0.95, {slow})", "s"),
+        figure("p95", "One of twenty takes longer.", f"histogram_quantile(0.95, {slow}) >= 0", "s"),
         figure(
             "Errors",
             "Share of requests that the server failed.",
-            f"sum({_rate('squeeze_requests_refused_total', faults)}) / {asked}",
+            _share(f"sum({_rate('squeeze_requests_refused_total', faults)})", asked),
             "percentunit",
             warn=0.01,
         ),
         figure(
             "Refused",
             "Share of requests refused because a queue was full.",
-            f"sum({_rate('squeeze_requests_rejected_total')}) / {asked}",
+            _share(f"sum({_rate('squeeze_requests_rejected_total')})", asked),
             "percentunit",
             warn=0.01,
         ),

@@ -11,7 +11,7 @@ from squeeze_operator.names import Key
 from squeeze_operator.reasons import Reason
 
 Json = Mapping[str, Any]
-_SOUND = {
+SOUND = {
     "Ready": "True",
     "Reconciling": "False",
     "Stalled": "False",
@@ -21,7 +21,7 @@ _SOUND = {
 }
 """The status of each condition where all is well."""
 
-for _kind in _SOUND:
+for _kind in SOUND:
     for _status in ("True", "False"):
         metrics.MODELS_BY_CONDITION.labels(_kind, _status)
 
@@ -84,4 +84,4 @@ def _state(status: Json) -> _State:
 
 def _troubled(kind: str, status: str, reason: str) -> bool:
     # A model is Ready on the CPU that it did not ask for, or with a replica that fails; somebody should look.
-    return status != _SOUND[kind] or (kind == "Ready" and reason != Reason.AVAILABLE)
+    return status != SOUND[kind] or (kind == "Ready" and reason != Reason.AVAILABLE)
