@@ -7,6 +7,7 @@ import pytest
 from integration.apiserver import ControlPlane, binary
 from integration.chart import audit
 from integration.chart.release import CRD, ApiServer, Helm
+from integration.kserve import kserve_crd
 from unit.chart.chart_rendering import NAMESPACE
 
 
@@ -34,6 +35,12 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     finally:
         plane.stop()
         shutil.rmtree(plane.folder / "etcd", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kserve(api_server: ApiServer) -> None:
+    """KServe's InferenceService CRD."""
+    api_server.plane.install_crds(kserve_crd())
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from integration.chart.test_operator_rights import (
     ACCOUNT,
     assert_all_is_done,
     create_model,
-    kserve,  # noqa: F401
     running_operator,
 )
 from integration.recording_proxy import VARIABLES, recording_proxy
 from unit.chart.chart_rendering import CHART
+
+pytestmark = pytest.mark.usefixtures("kserve")
 
 
 def test_watches_and_requests_go_to_the_api_server_directly(

@@ -14,7 +14,6 @@ import pytest
 from integration import apiserver
 from integration.apiserver import OPERATOR_TOKEN, OPERATOR_USER, ControlPlane, Kube, free_port
 from integration.chart.release import ApiServer, Helm
-from integration.kserve import kserve_crd
 from unit.chart.chart_rendering import CHART, operator_container, rendered
 
 ACCOUNT = ("--set", f"serviceAccount.name={OPERATOR_USER.rpartition(':')[2]}")
@@ -25,10 +24,7 @@ SECONDS = 120.0
 """Longer than kopf tries to list namespaces, which a Role does not let it, and than an audit's interval."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kserve(api_server: ApiServer) -> None:
-    """KServe's InferenceService CRD."""
-    api_server.plane.install_crds(kserve_crd())
+pytestmark = pytest.mark.usefixtures("kserve")
 
 
 @contextmanager
