@@ -77,7 +77,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         help="where model, report, checkpoints and events go",
     )
     group.add_argument(
-        "--fresh", action="store_true", help="begin again, whatever checkpoints there are in --out"
+        "--fresh", action="store_true", help="begin again: checkpoints and model in --out are removed"
     )
     group.add_argument(
         "--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)"

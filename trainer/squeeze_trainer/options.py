@@ -26,14 +26,15 @@ FINETUNE: dict[str, Any] = {
 }
 _DATA = """data:
   A folder with train/CLASS/*.jpg, val/CLASS/*.jpg and test/CLASS/*.jpg; or only CLASS/*.jpg, divided by
-  --validation-share and --test-share; ImageNet as it is; or WebDataset shards (*.tar). A path, pvc://CLAIM/PATH,
-  s3://, gs://, http:// or whatever else fsspec reads.
+  --validation-share and --test-share; ImageNet as it is; or WebDataset shards (*.tar). A path,
+  pvc://CLAIM/PATH, s3://, gs://, http:// or whatever else fsspec reads.
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 3 data, 4 diverged, 5 never learned, 6 checkpoint, 75 stopped
-by a signal
-  after writing a checkpoint (the same command goes on from it).
+exit codes:
+  0 done, 1 failed, 2 wrong usage, 3 data, 4 diverged, 5 never learned, 6 checkpoint, 75 stopped by a
+  signal after writing a checkpoint (the same command goes on from it).
 
-Several processes: torchrun --nproc-per-node 2 -m squeeze_trainer %s --data … --out …
+several processes:
+  torchrun --nproc-per-node 2 -m squeeze_trainer %s --data … --out …
 """
 
 

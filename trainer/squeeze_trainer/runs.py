@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,9 @@ from squeezenet import artifact as artifacts
 from squeezenet.artifact import Artifact
 from squeezenet.errors import ConfigError
 
-from squeeze_trainer import dataset, listing, network, record, report
+from squeeze_trainer import checkpoint, dataset, listing, network, record, report
 from squeeze_trainer.distributed import Group, group
-from squeeze_trainer.errors import DataError, InterruptedRun
+from squeeze_trainer.errors import CheckpointError, DataError, InterruptedRun
 from squeeze_trainer.evaluate import Evaluation, Evaluator, check_damage
 from squeeze_trainer.job import Job
 from squeeze_trainer.layouts import SPLITS
@@ -42,6 +43,8 @@ def train(settings: RunSettings) -> Path | None:
         _view(settings, members) as view,
     ):
         _make_folder(settings.out)
+        if members.leads:
+            _refuse_strange_model(settings)
         initial = _initial(settings)
         job = Job(settings, _listing(settings.data, members, view), _store(settings.data), members, initial)
         view.line(_opening(job))
@@ -117,6 +120,20 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--out {path} cannot be made: {error.strerror}.") from error
+
+
+def _refuse_strange_model(settings: RunSettings) -> None:
+    """A model that is there before would be taken for this run's where it fails. Raises CheckpointError."""
+    model = settings.out / MODEL
+    if not model.exists():
+        return
+    if settings.fresh:
+        shutil.rmtree(model)
+    elif not checkpoint.list_all(settings.out / "checkpoints"):
+        raise CheckpointError(
+            f"{model} is there, and no checkpoint that it belongs to: use another --out, or --fresh to "
+            "replace it."
+        )
 
 
 def _store(data: DataSettings) -> Store:

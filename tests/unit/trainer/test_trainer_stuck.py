@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from squeeze_trainer import network, runs, watch
-from squeeze_trainer.errors import StuckError
+from squeeze_trainer.errors import CheckpointError, StuckError
 from squeeze_trainer.watch import Watch
 from unit.trainer import training, trees
-
-ITERATIONS = 60
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +88,18 @@ def test_a_run_that_only_guesses_exports_nothing(tmp_path: Path) -> None:
         runs.train(run)
     assert not (tmp_path / "out" / "model").exists()
     assert not (tmp_path / "out" / "report").exists()
+
+
+def test_a_run_that_fails_leaves_no_model_of_an_earlier_one(tmp_path: Path) -> None:
+    """Whoever finds a model below --out takes it for that of the last run."""
+    trees.tree(tmp_path / "data")
+    model = tmp_path / "out" / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    run = training.settings(tmp_path / "data", tmp_path / "out", initial=None, epochs=1, learning_rate=1e-7)
+    with pytest.raises(CheckpointError, match=r"no checkpoint that it belongs to.*--fresh"):
+        runs.train(run)
+    assert model.exists()
+    with pytest.raises(StuckError):
+        runs.train(replace(run, fresh=True))
+    assert not model.exists()
