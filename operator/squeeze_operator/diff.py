@@ -48,7 +48,7 @@ def covers(live: Any, wanted: Any) -> bool:
 def _led_by_another(wanted: Any, live: Any) -> bool:
     """Whether a list begins with somebody else's item: KServe takes the first container. `live` covers it."""
     if isinstance(wanted, Mapping):
-        return any(_led_by_another(value, live[key]) for key, value in wanted.items())
+        return any(_led_by_another(value, live[key]) for key, value in wanted.items() if key in live)
     if not isinstance(wanted, list) or not wanted or not isinstance(wanted[0], Mapping):
         return False
     return bool(wanted[0].get("name") != live[0].get("name"))

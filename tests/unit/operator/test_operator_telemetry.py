@@ -155,7 +155,8 @@ async def test_the_queue_tells_how_long_a_model_waited_and_how_many_try_again() 
     queue = WorkQueue()
     queue.add(KEY)
     queue.add(KEY)
-    with queue.handling(await queue.take()):
+    key, _ = await queue.take()
+    with queue.handling(key):
         queue.add(KEY)
     await asyncio.wait_for(queue.take(), 1)
     assert value(waits) == before + 2
