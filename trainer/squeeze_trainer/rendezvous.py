@@ -24,6 +24,8 @@ from squeeze_trainer.errors import InterruptedRun
 
 _ANNOUNCED, _IDENTITY = "squeeze_trainer/store", "identity"
 _TRY_SECONDS, _PAUSE = 5.0, 0.2
+LIBUV = False
+"""Debian's PyTorch is built without it, and a store that needs it cannot be made there."""
 
 
 def meet(
@@ -48,7 +50,7 @@ def meet(
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     if rank > 0:
         wait_until(lambda: _answers(host, port), f"nobody answers at {host}:{port}")
-    lasting, _, _ = next(rendezvous("env://", rank, world, timeout=patience))
+    lasting, _, _ = next(rendezvous(f"env://?use_libuv={int(LIBUV)}", rank, world, timeout=patience))
     if rank == 0:
         own = _announce(lasting, host)
         # Where no agent keeps the lasting store, this process does, until nobody needs it any more.
@@ -60,7 +62,7 @@ def meet(
 
 
 def _announce(lasting: Store, host: str) -> Store:
-    own = TCPStore(host, 0, is_master=True, wait_for_workers=False)
+    own = TCPStore(host, 0, is_master=True, wait_for_workers=False, use_libuv=LIBUV)
     identity = uuid.uuid4().hex
     own.set(_IDENTITY, identity)
     lasting.set(_ANNOUNCED, f"{own.port} {identity}")
@@ -74,7 +76,9 @@ def _joined(lasting: Store, host: str, rank: int, patience: timedelta, found: li
     port, identity = lasting.get(_ANNOUNCED).decode().split()
     if not _answers(host, int(port)):
         return False
-    store = TCPStore(host, int(port), is_master=False, timeout=patience, wait_for_workers=False)
+    store = TCPStore(
+        host, int(port), is_master=False, timeout=patience, wait_for_workers=False, use_libuv=LIBUV
+    )
     # The port of a leader that is gone may by now be another group's.
     named = store.check([_IDENTITY]) and store.get(_IDENTITY).decode() == identity
     if named and store.add(_seat(rank), 1) == 1:
