@@ -100,3 +100,4 @@ digits: venv ## Train the built-in digits network from nothing, and quantize it
 lock: venv ## Pin the newest allowed dependencies again
 	@for extras in dev operator "predictor --extra tracing" storage programs "fuzz --constraint requirements/dev.lock"; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extras pyproject.toml -o requirements/$${extras%% *}.lock; done
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --resolution lowest-direct --extra operator pyproject.toml -o requirements/operator-lowest.lock

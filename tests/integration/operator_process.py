@@ -6,21 +6,30 @@ import sys
 from pathlib import Path
 
 import httpx
-from integration.apiserver import free_port
+from integration.apiserver import REPOSITORY, free_port
 
 
 class Process:
-    """`python -m squeeze_operator` with these flags; its log is in the folder."""
+    """`python -m squeeze_operator` with these flags; its log is in the folder.
 
-    def __init__(self, kubeconfig: Path, folder: Path, *flags: str) -> None:
+    `python` is the interpreter of an environment with the operator's dependencies, by default this one's.
+    """
+
+    def __init__(
+        self, kubeconfig: Path, folder: Path, *flags: str, python: Path = Path(sys.executable)
+    ) -> None:
         self.health, self.metrics = free_port(), free_port()
         self.log = folder / "operator.log"
         arguments = [f"--health-port={self.health}", f"--metrics-port={self.metrics}", "--log-format=json"]
         # A proxy that answers nothing: the API server must be reached without it.
-        environment = os.environ | {"KUBECONFIG": str(kubeconfig), "HTTPS_PROXY": "http://127.0.0.1:9"}
+        environment = os.environ | {
+            "KUBECONFIG": str(kubeconfig),
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+            "PYTHONPATH": str(REPOSITORY / "operator"),
+        }
         with self.log.open("wb") as log:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "squeeze_operator", "--predictor-image=p:1", *arguments, *flags],
+                [str(python), "-m", "squeeze_operator", "--predictor-image=p:1", *arguments, *flags],
                 env=environment,
                 stderr=log,
             )

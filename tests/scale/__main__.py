@@ -25,7 +25,7 @@ from scale import report
 from scale.client import Client
 from scale.crowd import Crowd
 from scale.player import Player, ended
-from scale.process import Operator
+from scale.process import Operator, cpu_of_others
 from squeeze_operator.workqueue import LOOK_AGAIN_SECONDS
 
 OUT = REPOSITORY / "out" / "scale"
@@ -72,6 +72,7 @@ async def measure(plane: ControlPlane, models: int, seconds: float, deaths: bool
             say("at rest")
             results["at_rest"] = await _rest(operator, plane, seconds)
             say("changes")
+            say(json.dumps(results["from_nothing"] | {"timeline": ""}) + json.dumps(results["at_rest"]))
             results["changes"] = await _changes(operator, crowd, player, seconds)
             await _calm(operator)
             operator.stop()
@@ -93,6 +94,7 @@ async def measure(plane: ControlPlane, models: int, seconds: float, deaths: bool
 
 async def _start(operator: Operator, crowd: Crowd, models: int) -> Json:
     timeline: list[tuple[float, int]] = []
+    before = cpu_of_others()
 
     async def all_ready() -> bool:
         ready = await crowd.conditions("Ready")
@@ -100,7 +102,8 @@ async def _start(operator: Operator, crowd: Crowd, models: int) -> Json:
         return ready == models
 
     await _until(all_ready, 300, every=1.0)
-    return _cost(operator) | {"timeline": timeline}
+    others = {name: seconds - before[name] for name, seconds in cpu_of_others().items()}
+    return _cost(operator) | {"timeline": timeline, "cpu_seconds_of_others": others}
 
 
 async def _rest(operator: Operator, plane: ControlPlane, seconds: float) -> Json:
