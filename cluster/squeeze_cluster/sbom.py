@@ -4,9 +4,10 @@ An image's own Python and dpkg databases say what is in it, so nothing is listed
 """
 
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from cyclonedx.model.bom import Bom
@@ -44,9 +45,10 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in product_images().items():
         images.ensure(image, settings)
-        text = bill(name, image.reference.rpartition(":")[2], packages(image.reference))
+        version = image.reference.rpartition(":")[2]
+        text = bill(ComponentType.CONTAINER, name, version, packages(image.reference))
         (folder / f"{name}.cdx.json").write_text(text)
-    distribution(folder / "squeezeserve.cdx.json")
+    (folder / "squeezeserve.cdx.json").write_text(distribution())
     print(*sorted(folder.iterdir()), sep="\n")
     return 0
 
@@ -77,20 +79,22 @@ def packages(reference: str) -> list[Package]:
     return [Package(*entry) for entry in json.loads(shell.run(*command))]
 
 
-def bill(name: str, version: str, content: Iterable[Package]) -> str:
-    """CycloneDX 1.6, in JSON, of an image with these packages."""
-    root = Component(name=name, version=version, type=ComponentType.CONTAINER, bom_ref=name)
+def distribution() -> str:
+    """The bill of the Python distribution with all its extras, from the lock that pins them."""
+    project = tomllib.loads((paths.REPO / "pyproject.toml").read_text())["project"]
+    lock = (paths.REPO / "requirements" / "dev.lock").read_text()
+    found = re.findall(r"^([\w.-]+)(?:\[.*?\])?==(\S+)", lock, re.MULTILINE)
+    content = sorted({Package("pypi", name, version) for name, version in found})
+    return bill(ComponentType.APPLICATION, project["name"], project["version"], content)
+
+
+def bill(kind: ComponentType, name: str, version: str, content: Iterable[Package]) -> str:
+    """CycloneDX 1.6, in JSON, of something made of these packages."""
+    root = Component(name=name, version=version, type=kind, bom_ref=name)
     bom = Bom(components=[_component(package) for package in content])
     bom.metadata.component = root
     bom.register_dependency(root, bom.components)
     return str(JsonV1Dot6(bom).output_as_string(indent=2)) + "\n"
-
-
-def distribution(target: Path) -> None:
-    """Write the bill of the Python distribution with all its extras, from its lock; the tool validates it."""
-    arguments = ("requirements", "--pyproject", paths.REPO / "pyproject.toml", "--sv", "1.6")
-    lock = paths.REPO / "requirements" / "dev.lock"
-    shell.run(sys.executable, "-m", "cyclonedx_py", *arguments, "-o", target, lock)
 
 
 def _component(package: Package) -> Component:
