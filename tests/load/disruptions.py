@@ -103,15 +103,15 @@ async def _one(run: Run, name: str, replicas: int, disrupt: Callable[[], Any]) -
         run.phase(f"before {name}")
         await _whole(run, replicas)
         await asyncio.sleep(5)
-        began = run.phase(name)
+        run.phase(name)
         await asyncio.to_thread(disrupt)
         await asyncio.sleep(5)
         await _whole(run, replicas)
         await asyncio.sleep(8)
     found = result(name, run, allow_failures=True)
-    found.figures["seconds_to_whole"] = figures.seconds_until(run.samples, began + 5, replicas)
-    if not found.figures["requests"]:
-        found.broken.append(f"{name}: nothing was sent")
+    found.figures["seconds_short"] = figures.seconds_short(run.samples, replicas)
+    if not found.figures["seconds_short"]:
+        found.broken.append(f"{name}: no replica went")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,12 @@ def seconds_until(
         if (ready <= replicas) if fewer else (ready >= replicas):
             return round(sample.at - since, 1)
     return None
+
+
+def seconds_short(samples: Sequence[Sample], replicas: int) -> float:
+    """How long fewer replicas than that were ready."""
+    read = [(sample.at, sample.said.ready) for sample in samples if sample.said is not None]
+    return round(sum(later - at for (at, ready), (later, _) in pairwise(read) if ready < replicas), 1)
 
 
 def _percentile(values: Sequence[float], share: float) -> float | None:

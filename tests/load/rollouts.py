@@ -73,13 +73,13 @@ def bad(namespace: Namespace) -> dict[Reason, Json]:
     }
 
 
-async def measure(options: Options, count: int | None = None) -> AsyncIterator[Result]:
-    """`count` good rollouts of two replicas, every bad one, and one rollout of four replicas."""
+async def measure(options: Options) -> AsyncIterator[Result]:
+    """Good rollouts of two replicas, every bad one, and one rollout of four replicas."""
     with options.namespace() as namespace:
         digest = await asyncio.to_thread(running.start, namespace, NAME, spec(2))
         updates = await asyncio.to_thread(good, namespace, digest)
         async with running.watched(namespace, NAME, digest, options.display) as run:
-            yield await roll(run, spec(2), list(islice(cycle(updates), count or options.rollouts)))
+            yield await roll(run, spec(2), list(islice(cycle(updates), options.rollouts)))
         async with running.watched(namespace, NAME, run.sampler.expected, options.display) as run:
             yield await fail(run, spec(2), await asyncio.to_thread(bad, namespace), digest)
         four = await asyncio.to_thread(running.start, namespace, NAME, spec(4))

@@ -90,7 +90,7 @@ class Run:
             if any(map(reached, fresh)):
                 return time.monotonic() - began
             if time.monotonic() - began > seconds:
-                raise TimeoutError(f"not {what} in {seconds:.0f} s: {self.samples[-1].said}")
+                raise TimeoutError(f"not {what} in {seconds:.0f} s: {self.samples[-1:]}")
             await asyncio.sleep(0.2)
 
     async def ready(self, generation: int, seconds: float = 180) -> float:
@@ -118,6 +118,7 @@ async def watched(namespace: Namespace, name: str, digest: str, display: Display
             asyncio.create_task(display.follow(loop.requests, sampler.samples)),
         ]
         try:
+            await run.until(lambda _: True, 30, "read")
             yield run
         finally:
             await _end(beside)

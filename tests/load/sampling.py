@@ -34,7 +34,6 @@ class Said:
     digest: str
     wanted: int = 0
     ready: int = 0
-    updated: int = 0
 
     def says(self, condition: str) -> bool:
         """Whether a condition is True."""
@@ -119,5 +118,4 @@ def said(model: Json, deployment: Json | None) -> Said:
         digest=(status.get("weights") or {}).get("digest", ""),
         wanted=((deployment or {}).get("spec") or {}).get("replicas", 0),
         ready=counts.get("readyReplicas", 0),
-        updated=counts.get("updatedReplicas", 0),
     )

@@ -18,7 +18,7 @@ OTHERS = [
 
 
 def ready(at: float, replicas: int, serving: bool = True) -> Sample:
-    told = Said(1, 1, {"Serving": (str(serving), "")}, {}, "sha256:1", replicas, replicas, replicas)
+    told = Said(1, 1, {"Serving": (str(serving), "")}, {}, "sha256:1", replicas, replicas)
     return Sample(at, told, ("sha256:1",) if replicas else ("",))
 
 
@@ -52,6 +52,12 @@ def test_reaction_times_count_from_the_event() -> None:
     assert figures.seconds_until(samples, 4, 2) == 5
     assert figures.seconds_until(samples, 4, 9) is None
     assert figures.seconds_until(samples, 10, 1, fewer=True) == 10
+
+
+def test_the_time_with_too_few_replicas_is_summed_up() -> None:
+    samples = [ready(0, 2), ready(2, 1), ready(5, 2), ready(9, 0), ready(10, 2), ready(20, 2)]
+    assert figures.seconds_short(samples, 2) == 3 + 1
+    assert figures.seconds_short(samples, 1) == 1
 
 
 def test_the_summary_has_sums_and_extremes() -> None:

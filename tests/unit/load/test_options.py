@@ -1,8 +1,11 @@
 """What a run is asked for, from the environment."""
 
+import re
+
 import pytest
 from load.__main__ import SCENARIOS
 from load.options import SHAPES, Options
+from unit.docs.markdown import REPO
 
 
 def test_the_four_shapes_are_what_is_done_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +32,9 @@ def test_a_rate_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: 
     monkeypatch.setenv("RATE", value)
     with pytest.raises(ValueError, match=f"RATE='{value}' is no number above 0"):
         Options()
+
+
+def test_every_scenario_is_documented_and_no_other() -> None:
+    _, _, table = (REPO / "docs" / "load.md").read_text().partition("| `LOAD=` |")
+    rows = re.findall(r"^\| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(SCENARIOS)
