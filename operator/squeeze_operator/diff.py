@@ -46,12 +46,12 @@ def covers(live: Any, wanted: Any) -> bool:
 
 
 def _led_by_another(wanted: Any, live: Any) -> bool:
-    """Whether a list begins with somebody else's item: KServe takes the first container. `live` covers it."""
-    if isinstance(wanted, Mapping):
-        return any(_led_by_another(value, live[key]) for key, value in wanted.items() if key in live)
-    if not isinstance(wanted, list) or not wanted or not isinstance(wanted[0], Mapping):
+    """Whether somebody's container comes before ours, where KServe looks for it; `live` covers `wanted`."""
+    if not isinstance(wanted, Mapping):
         return False
-    return bool(wanted[0].get("name") != live[0].get("name"))
+    if "containers" in wanted:
+        return bool(live["containers"][0].get("name") != wanted["containers"][0]["name"])
+    return any(_led_by_another(below, live[key]) for key, below in wanted.items() if key in live)
 
 
 def _covers_list(live: Sequence[Any], wanted: Sequence[Any]) -> bool:

@@ -26,7 +26,6 @@ from scale.client import Client
 from scale.crowd import Crowd
 from scale.player import Player, ended
 from scale.process import Operator, cpu_of_others
-from squeeze_operator.workqueue import LOOK_AGAIN_SECONDS
 
 OUT = REPOSITORY / "out" / "scale"
 PER_SECOND = 10.0
@@ -48,7 +47,6 @@ def main() -> None:
         plane.install_crds(kserve_crd())
         grant(plane)
         results = asyncio.run(measure(plane, chosen.models, chosen.seconds, chosen.deaths))
-    (OUT / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     (OUT / "table.md").write_text(report.table(results))
     report.draw(results, OUT / "scale.svg")
     print(report.table(results))
@@ -64,21 +62,18 @@ async def measure(plane: ControlPlane, models: int, seconds: float, deaths: bool
         playing = asyncio.create_task(player.run())
         say("from nothing")
         operator = Operator(plane.folder / "operator.kubeconfig", OUT)
+        results: Json = {"machine": _machine(models)}
         try:
-            results: Json = {
-                "machine": _machine(models),
-                "from_nothing": await _start(operator, crowd, models),
-            }
-            say("at rest")
-            results["at_rest"] = await _rest(operator, plane, seconds)
-            say("changes")
-            say(json.dumps(results["from_nothing"] | {"timeline": ""}) + json.dumps(results["at_rest"]))
-            results["changes"] = await _changes(operator, crowd, player, seconds)
+            results["from_nothing"] = await _start(operator, crowd, models)
             await _calm(operator)
             operator.stop()
             say("restart")
             operator = Operator(plane.folder / "operator.kubeconfig", OUT)
             results["restart"] = await _restart(operator, models)
+            say("at rest")
+            results["at_rest"] = await _rest(operator, plane, seconds)
+            say("changes")
+            results["changes"] = await _changes(operator, crowd, player, seconds)
             if deaths:
                 operator.stop()
                 say("deaths")
@@ -87,6 +82,8 @@ async def measure(plane: ControlPlane, models: int, seconds: float, deaths: bool
                 await _restart(operator, models)
                 results["deaths"] = await _deaths(operator)
         finally:
+            # Written also where it was interrupted.
+            (OUT / "results.json").write_text(json.dumps(results, indent=2) + "\n")
             operator.stop()
             await ended(playing)
     return results
@@ -101,15 +98,14 @@ async def _start(operator: Operator, crowd: Crowd, models: int) -> Json:
         timeline.append((round(time.monotonic() - operator.started_at, 1), ready))
         return ready == models
 
-    await _until(all_ready, 300, every=1.0)
+    # A list of all models costs the API server as much as some writes do.
+    await _until(all_ready, 600, every=max(1.0, models / 100))
     others = {name: seconds - before[name] for name, seconds in cpu_of_others().items()}
     return _cost(operator) | {"timeline": timeline, "cpu_seconds_of_others": others}
 
 
 async def _rest(operator: Operator, plane: ControlPlane, seconds: float) -> Json:
     await _calm(operator)
-    # Each model is looked at once more soon after it has settled.
-    await asyncio.sleep(1.5 * LOOK_AGAIN_SECONDS)
     before = len(plane.asked())
     share = await operator.cpu_share(seconds)
     asked = plane.asked()[before:]

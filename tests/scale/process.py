@@ -38,7 +38,7 @@ class Operator:
             return
         self.child.terminate()
         try:
-            self.child.wait(20)
+            self.child.wait(60)
         finally:
             self.child.kill()
 

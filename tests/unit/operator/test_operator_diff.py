@@ -71,3 +71,14 @@ def test_what_others_own_is_no_difference() -> None:
 def test_what_we_own_and_want_is_no_difference() -> None:
     owned = {"f:spec": {".": {}, "f:a": {}, "f:list": {'k:{"name":"x"}': {".": {}, "f:name": {}, "f:v": {}}}}}
     assert not differs(WANTED, live_with(owned))
+
+
+def test_a_container_before_ours_is_a_difference_and_one_after_it_is_none() -> None:
+    ours, theirs = {"name": "kserve-container"}, {"name": "mesh"}
+    wanted = {"spec": {"predictor": {"containers": [ours]}}}
+
+    def live(*containers: dict[str, str]) -> dict[str, Any]:
+        return {"metadata": {}, "spec": {"predictor": {"containers": list(containers)}}}
+
+    assert differs(wanted, live(theirs, ours))
+    assert not differs(wanted, live(ours, theirs))

@@ -14,6 +14,7 @@ from unit.operator_snapshots import ROUTED, replicas, seen, unschedulable
 
 NOW = 1_800_000_000.0
 LONG_AGO, JUST_NOW = "2027-01-15T07:00:00Z", "2027-01-15T07:59:30Z"
+A_MOMENT_AHEAD, FAR_AHEAD = "2027-01-15T08:00:30Z", "2028-01-15T08:00:00Z"
 KIND = "HorizontalPodAutoscaler"
 CLASS = "serving.kserve.io/autoscalerClass"
 ACTIVE = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
@@ -170,3 +171,13 @@ def test_a_measurement_is_no_news_and_every_other_change_is() -> None:
     assert worth(metadata={"uid": "u", "labels": {"a": "b"}})
     assert worth("DELETED")
     assert worth("ADDED")
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"), [(A_MOMENT_AHEAD, "WaitingForMetrics"), (FAR_AHEAD, "MetricsMissing")]
+)
+def test_a_clock_that_was_set_back_makes_nothing_wait_for_ever(since: str, reason: str) -> None:
+    decision = decide(scaled(blind("FailedGetContainerResourceMetric", since=since)))
+    assert decision.status is not None
+    scaling = next(c for c in decision.status["conditions"] if c["type"] == "Scaling")
+    assert scaling["reason"] == reason
