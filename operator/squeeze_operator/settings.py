@@ -23,7 +23,7 @@ class Settings:
     metrics_port: int = 9090
     log_format: str = "text"
     log_level: str = "INFO"
-    workers: int = 4
+    workers: int = 16
     resync_seconds: float = 300.0
     audit_seconds: float = 30.0
 
@@ -123,7 +123,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     parser.add_argument("--log-level", choices=levels, default=default("log-level", "INFO"))
     parser.add_argument(
-        "--workers", type=_positive, default=default("workers", "4"), help="models reconciled at a time"
+        "--workers", type=_positive, default=default("workers", "16"), help="models reconciled at a time"
     )
     for flag, seconds in (("resync-seconds", "300"), ("audit-seconds", "30")):
         parser.add_argument(f"--{flag}", type=_seconds, default=default(flag, seconds), help="above 0")

@@ -20,7 +20,7 @@ def test_the_defaults() -> None:
     settings = parse_settings(IMAGE, {})
     assert settings.options == Options("predictor:1")
     assert (settings.health_port, settings.metrics_port, settings.namespaces) == (8081, 9090, ())
-    assert (settings.log_format, settings.workers, settings.resync_seconds) == ("text", 4, 300.0)
+    assert (settings.log_format, settings.workers, settings.resync_seconds) == ("text", 16, 300.0)
 
 
 def test_flags_win_over_the_environment() -> None:
