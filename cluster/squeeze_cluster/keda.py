@@ -6,7 +6,8 @@ ScaledObjects that a person got wrong, and the operator makes them.
 
 import yaml
 
-from squeeze_cluster import addons, gobuild, kubectl
+from squeeze_cluster import addons, gobuild, kubectl, paths
+from squeeze_cluster.hashing import key_of
 from squeeze_cluster.kubectl import Object
 
 PROMETHEUS_ADDRESS = "http://prometheus.monitoring.svc:9090"
@@ -14,8 +15,10 @@ PROMETHEUS_FILE = addons.MANIFESTS / "prometheus.yaml"
 _NAMESPACE = "keda"
 _WEBHOOK = "keda-admission"
 _API = "v1beta1.external.metrics.k8s.io"
+_SCRAPE_FILE = paths.CHART / "files" / "monitoring" / "scrape.yaml"
+_SCRAPES = {"scrape_interval": "5s", "scrape_timeout": "4s"}
 _WINDOW = "30s"
-"""Six scrapes of the Prometheus in PROMETHEUS_FILE."""
+"""Six scrapes."""
 
 
 def install_keda() -> str:
@@ -25,8 +28,8 @@ def install_keda() -> str:
 
 
 def install_prometheus() -> str:
-    """A Prometheus that scrapes every replica of every model."""
-    kubectl.apply_file(str(PROMETHEUS_FILE))
+    """A Prometheus that scrapes every replica of every model, as the chart tells."""
+    kubectl.apply(prometheus())
     return "applied"
 
 
@@ -48,6 +51,19 @@ def manifests() -> list[Object]:
     """What there is to apply."""
     rendered = kubectl.kubectl("kustomize", str(gobuild.module_dir("keda") / "config" / "default"))
     return adapted(list(yaml.safe_load_all(rendered)), gobuild.module_version("keda").removeprefix("v"))
+
+
+def prometheus() -> list[Object]:
+    """The objects of Prometheus; its pod is replaced where its configuration has changed."""
+    config = yaml.safe_dump({"global": _SCRAPES} | yaml.safe_load(_SCRAPE_FILE.read_text()))
+    objects: list[Object] = list(yaml.safe_load_all(PROMETHEUS_FILE.read_text()))
+    for item in objects:
+        if item["kind"] == "Deployment":
+            annotations = {"squeezeserve.io/configuration": key_of(config)}
+            item["spec"]["template"]["metadata"]["annotations"] = annotations
+    metadata = {"name": "prometheus", "namespace": "monitoring"}
+    data = {"prometheus.yml": config}
+    return [*objects, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}]
 
 
 def adapted(objects: list[Object], version: str) -> list[Object]:

@@ -18,7 +18,7 @@ Series = dict[str, str]
 
 def series(metric: str, values: str, **labels: str) -> Series:
     """One series, scraped every 5 seconds from a replica."""
-    known = {"namespace": "team", "pod": "digits-a", "instance": "10.0.0.1:8080"} | labels
+    known = {"namespace": "team", "model": "digits", "pod": "digits-a"} | labels
     inside = ",".join(f'{label}="{value}"' for label, value in known.items())
     return {"series": f"{metric}{{{inside}}}", "values": values}
 
@@ -33,9 +33,8 @@ def replica(
     until: str = "x30",
 ) -> list[Series]:
     """A replica of capacity 20 pictures a second; by default it is asked for 10."""
-    labels = {"pod": pod, "namespace": namespace}
+    labels = {"pod": pod, "model": model, "namespace": namespace}
     return [
-        series("squeeze_model_info", f"1{until}", model=model, engine="openvino", **labels),
         series("squeeze_capacity_pictures_per_second", f"20{until}", batch="1", **labels),
         series("squeeze_capacity_pictures_per_second", f"15{until}", batch="8", **labels),
         series("squeeze_pictures_total", pictures, **labels),
@@ -44,11 +43,11 @@ def replica(
     ]
 
 
-def buckets(route: str, within_50: str, within_100: str, pod: str = "digits-a") -> list[Series]:
+def buckets(route: str, within_50: str, within_100: str, model: str = "digits") -> list[Series]:
     """The histogram of a route: requests answered within 50 ms, and all within 100 ms."""
     counts = {"0.05": within_50, "0.1": within_100, "+Inf": within_100}
     name = "squeeze_request_seconds_bucket"
-    return [series(name, values, le=le, route=route, pod=pod) for le, values in counts.items()]
+    return [series(name, values, le=le, route=route, model=model) for le, values in counts.items()]
 
 
 BUSY, FULL = replica(), replica("digits-b", pictures="0+100x30")
@@ -80,7 +79,7 @@ TABLE: dict[str, tuple[list[Series], str, int, float | None]] = {
         [*BUSY, *buckets("/inference.GRPCInferenceService/ModelInfer", "0+90x30", "0+100x30")],
         *(LATENCY, 120, 75),
     ),
-    "of another model": ([*BUSY, *SLOW, *buckets(PREDICT, "0x30", "0+999x30", "x")], LATENCY, 120, 75),
+    "of another model": ([*BUSY, *SLOW, *buckets(PREDICT, "0x30", "0+999x30", "other")], LATENCY, 120, 75),
     "nobody asks any more": ([*replica(pictures="9x30"), *buckets(PREDICT, "9x30", "9x30")], LATENCY, 120, 0),
     "nobody has ever asked": (replica(pictures="0x30"), LATENCY, 120, 0),
     "no replica is seen, latency": ([], LATENCY, 120, None),

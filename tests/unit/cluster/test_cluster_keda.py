@@ -1,16 +1,10 @@
 """KEDA and Prometheus as the cluster gets them: versions that agree, and nothing that is left out."""
 
-import re
 from typing import Any
 
 import yaml
 from squeeze_cluster import catalogue, gobuild, keda, paths
-from squeeze_operator import names
-from squeeze_operator.desired import pod_spec
 from squeeze_operator.settings import parse_settings
-from squeeze_operator.snapshot import Options
-from squeeze_operator.spec import parse_spec
-from unit.operator_snapshots import SPEC
 
 OBJECTS: list[dict[str, Any]] = [
     {"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "keda-admission"}},
@@ -55,20 +49,16 @@ def test_images_are_those_that_the_manifests_name() -> None:
     assert f"'prometheus={catalogue.PROMETHEUS_IMAGE.rpartition(':v')[2]}+ds1-*'" in dockerfile
 
 
-def test_prometheus_finds_replicas_by_what_the_operator_gives_them() -> None:
-    objects = list(yaml.safe_load_all(keda.PROMETHEUS_FILE.read_text()))
-    (text,) = [item["data"]["prometheus.yml"] for item in objects if item["kind"] == "ConfigMap"]
-    (job,) = yaml.safe_load(text)["scrape_configs"]
-    kept = {rule["source_labels"][0]: rule["regex"] for rule in job["relabel_configs"] if "regex" in rule}
-    label = re.sub(r"[^a-z]", "_", names.MODEL_LABEL)
-    (container,) = pod_spec("digits", parse_spec(SPEC), Options("predictor:1"))["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert kept == {
-        f"__meta_kubernetes_pod_labelpresent_{label}": "true",
-        "__meta_kubernetes_pod_container_port_name": "http1",
-    }
-    assert ports["http1"] == names.HTTP_PORT
-    assert {rule.get("target_label") for rule in job["relabel_configs"]} >= {"namespace", "pod"}
+def test_prometheus_scrapes_what_the_chart_tells_and_often_enough_for_the_window() -> None:
+    (text,) = [item["data"]["prometheus.yml"] for item in keda.prometheus() if item["kind"] == "ConfigMap"]
+    config = yaml.safe_load(text)
+    chart = yaml.safe_load((paths.CHART / "files" / "monitoring" / "scrape.yaml").read_text())
+    assert config["scrape_configs"] == chart["scrape_configs"]
+    (models,) = [job for job in config["scrape_configs"] if "model" in job["job_name"]]
+    known = {rule.get("target_label") for rule in models["relabel_configs"]}
+    assert known >= {"namespace", "model"}, "labels that the queries count on"
+    window, interval = keda.chart_values()[-1].partition("=")[2], config["global"]["scrape_interval"]
+    assert int(window.rstrip("s")) >= 4 * int(interval.rstrip("s"))
 
 
 def test_the_operator_is_told_of_the_service_that_prometheus_has() -> None:

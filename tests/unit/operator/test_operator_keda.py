@@ -71,6 +71,5 @@ def test_queries_name_what_the_predictor_shows(query: Callable[[Key, str], str])
     shown |= {f"{family.name}_bucket" for family in REGISTRY.collect() if family.type == "histogram"}
     shown |= {family.name for family in REGISTRY.collect() if family.type == "gauge"}
     assert asked <= shown
-    labelled = (metrics.MODEL_INFO, metrics.REQUEST_SECONDS, metrics.CAPACITY)
-    labels = {label for metric in labelled for label in metric._labelnames}
-    assert set(re.findall(r"(\w+)=", text)) <= labels | {"namespace"}
+    labels = {label for metric in (metrics.REQUEST_SECONDS, metrics.CAPACITY) for label in metric._labelnames}
+    assert set(re.findall(r"(\w+)=", text)) <= labels | {"namespace", "model"}
