@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from dashboards import files
@@ -33,7 +34,7 @@ def _draw(parsed: argparse.Namespace) -> int:
     from dashboards.answers import Prometheus, panels
     from dashboards.draw import draw  # matplotlib takes a second to load
 
-    prometheus = Prometheus(parsed.prometheus, parsed.minutes, parsed.rate)
+    prometheus = Prometheus(parsed.prometheus, parsed.minutes, parsed.rate, time.time())
     problems = []
     for path in sorted(files.FOLDER.glob("*.json")):
         found = panels(path.read_text())

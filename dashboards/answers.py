@@ -70,12 +70,16 @@ def _columns(organize: Mapping[str, Any]) -> dict[str, str]:
 
 
 class Prometheus:
-    """Asks one Prometheus over HTTP. `rate` takes the place of Grafana's $__rate_interval."""
+    """Asks one Prometheus over HTTP about the last minutes before `end`, a Unix time (None: the present).
 
-    def __init__(self, url: str, minutes: float, rate: str) -> None:
+    `rate` takes the place of Grafana's $__rate_interval.
+    """
+
+    def __init__(self, url: str, minutes: float, rate: str, end: float | None = None) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
         self._seconds = minutes * 60
         self._rate = rate
+        self._end = end
 
     def answer(self, panel: Panel) -> list[Series]:
         """Everything that a panel shows, with every namespace and model chosen. Raises QueryError."""
@@ -96,11 +100,11 @@ class Prometheus:
 
     def _ask(self, panel: Panel, expression: str, legend: str) -> list[Series]:
         asked = re.sub(r"\$(namespace|model)\b", ".+", expression.replace("$__rate_interval", self._rate))
-        now = time.time()
+        end = self._end or time.time()
         if panel.kind == "table":
-            found = self._get("query", query=asked, time=now)
+            found = self._get("query", query=asked, time=end)
         else:
-            window = {"start": now - self._seconds, "end": now, "step": self._seconds / POINTS}
+            window = {"start": end - self._seconds, "end": end, "step": self._seconds / POINTS}
             found = self._get("query_range", query=asked, **window)
         return [_series(one, legend) for one in found]
 

@@ -72,7 +72,7 @@ def _lines(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     else:
         for one in series:
             axes.plot([at - end for at in one.times], one.values, label=one.name, linewidth=1.2)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, panel.unit)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} s"))
     axes.tick_params(labelsize=6)

@@ -56,6 +56,7 @@ _OUTAGE = {
     trouble("Serving", "False", "NoReplicaAnswers"): "1x30",
     trouble("Ready", "False", "CrashLoop"): "1x30",
     trouble("Stalled", "True", "CrashLoop"): "1x30",
+    trouble("Scaling", "False", "MetricsMissing"): "1x30",
 }
 _STALLED = {
     trouble("Stalled", "True", "DigestMismatch"): "1x30",
@@ -113,6 +114,7 @@ MODELS = [
         ),
     ),
     Case("SqueezeModelNotScaling", 25, {trouble("Scaling", "False", "AtMaxReplicas"): "1x30"}),
+    Case("SqueezeModelNotScaling", 25, _OUTAGE),
     Case(
         "SqueezeModelShedding",
         12,
