@@ -14,6 +14,8 @@ from squeeze_cluster.kubectl import Object
 from squeeze_cluster.settings import INGRESS_DOMAIN, Settings
 
 READY_SECONDS = 180
+NAMESPACE_LABEL = "squeezeserve.io/test-namespace"
+"""On what a namespace's deletion does not take away."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def temporary(settings: Settings, prefix: str) -> Iterator[Namespace]:
         yield made
     finally:
         kubectl.kubectl("delete", "namespace", made.name, "--wait=false")
+        # Volumes belong to no namespace.
+        kubectl.kubectl("delete", "pv", "-l", f"{NAMESPACE_LABEL}={made.name}", "--wait=false")
 
 
 def model(name: str, namespace: str, spec: dict[str, Any]) -> Object:

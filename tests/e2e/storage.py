@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from e2e.forwarding import port_forward
+from e2e.models import NAMESPACE_LABEL
 from squeeze_cluster import catalogue, images, kubectl, registry, shell
 from squeeze_cluster.settings import CLUSTER_NAME, Settings
 
@@ -30,7 +31,7 @@ def claim_with_file(namespace: str, name: str, file: Path, nodes: Sequence[str] 
             {
                 "apiVersion": "v1",
                 "kind": "PersistentVolume",
-                "metadata": {"name": volume},
+                "metadata": {"name": volume, "labels": {NAMESPACE_LABEL: namespace}},
                 "spec": {
                     **common,
                     "capacity": {"storage": "100Mi"},
