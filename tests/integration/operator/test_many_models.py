@@ -30,7 +30,7 @@ async def crowd(kserve_plane: ControlPlane) -> AsyncIterator[Crowd]:
         await many.delete()
 
 
-async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float = 120) -> None:
+async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float = 240) -> None:
     """Waits until it is so; fails, naming it, after that time."""
     try:
         async with asyncio.timeout(seconds):
@@ -40,6 +40,7 @@ async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float =
         raise AssertionError(f"not within {seconds} s: {what}") from None
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("operator", [{"audit_seconds": 2.0}], indirect=True)
 async def test_many_models_converge_change_and_then_cost_nothing_but_the_audits(
     kserve_plane: ControlPlane, operator: RunningOperator, crowd: Crowd
