@@ -33,10 +33,12 @@ OPERATOR_USER = "system:serviceaccount:squeezeserve-system:squeeze-operator"
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    "omitStages": ["RequestReceived", "ResponseStarted"],
     "rules": [
-        {"level": "None", "verbs": ["watch"]},
-        {"level": "Metadata", "users": [OPERATOR_USER]},
+        # A watch ends when its time is over, so that it is noted when it begins.
+        {"level": "Metadata", "users": [OPERATOR_USER], "verbs": ["watch"]}
+        | {"omitStages": ["RequestReceived", "ResponseComplete"]},
+        {"level": "Metadata", "users": [OPERATOR_USER]}
+        | {"omitStages": ["RequestReceived", "ResponseStarted"]},
         {"level": "None"},
     ],
 }
@@ -119,16 +121,14 @@ class Kube:
 class ControlPlane:
     """etcd and kube-apiserver as child processes, in one folder."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        """`flags` are further ones of kube-apiserver."""
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._flags = flags
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.ca = folder / "ca.crt"
         self.kubeconfig = folder / "kubeconfig"
         self.audit_log = folder / "audit.log"
-        """One JSON object for each request of the operator that has been answered, watches apart."""
+        """One JSON object for each request of the operator that has been answered, and each watch begun."""
         self._etcd_ports = (free_port(), free_port())
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -155,7 +155,11 @@ class ControlPlane:
             process.wait(5)
 
     def asked(self) -> list[dict[str, Any]]:
-        """What the operator has asked of objects, watches apart, as the API server's audit log tells it."""
+        """What the operator has asked of objects, watches apart."""
+        return [entry for entry in self.audited() if entry["verb"] != "watch"]
+
+    def audited(self) -> list[dict[str, Any]]:
+        """What the operator has asked of objects, as the API server's audit log tells it."""
         text = self.audit_log.read_text() if self.audit_log.exists() else ""
         # What follows the last line break is still being written.
         entries = [json.loads(line) for line in text.split("\n")[:-1]]
@@ -196,7 +200,6 @@ class ControlPlane:
             "--service-cluster-ip-range=10.96.0.0/16",
             # There is no controller here that would make the default ServiceAccount of a namespace.
             "--disable-admission-plugins=ServiceAccount",
-            *self._flags,
         )
         self._wait_ready("kube-apiserver", f"{self.url}/readyz", self.ca)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from integration.apiserver import ControlPlane, binary
-from integration.chart import audit
 from integration.chart.release import CRD, ApiServer, Helm
 from integration.kserve import kserve_crd
 from unit.chart.chart_rendering import NAMESPACE
@@ -22,8 +21,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             binary(name)
     except FileNotFoundError as missing:
         pytest.skip(str(missing))
-    folder = tmp_path_factory.mktemp("chart-api-server")
-    plane = ControlPlane(folder, *audit.flags(folder))
+    plane = ControlPlane(tmp_path_factory.mktemp("chart-api-server"))
     try:
         plane.start()
         server = ApiServer(plane)
