@@ -58,7 +58,7 @@ async def measure(plane: ControlPlane, models: int, seconds: float, deaths: bool
         crowd = Crowd(client, models)
         say(f"{models} models")
         await crowd.create()
-        player = Player(client, crowd.seen)
+        player = Player(client, crowd.namespaces, crowd.seen)
         playing = asyncio.create_task(player.run())
         say("from nothing")
         operator = Operator(plane.folder / "operator.kubeconfig", OUT)

@@ -24,9 +24,9 @@ _WORKERS = 8
 class Player:
     """Runs until cancelled; `seen` is called with each InferenceService as it changes, and when."""
 
-    def __init__(
-        self, client: Client, seen: Callable[[Json, float], None] = lambda _service, _at: None
-    ) -> None:
+    def __init__(self, client: Client, namespaces: set[str], seen: Callable[[Json, float], None]) -> None:
+        self._namespaces = namespaces
+        """Where it plays; other services are somebody else's."""
         self._client = client
         self._seen = seen
         self._generations: dict[str, int] = {}
@@ -44,15 +44,18 @@ class Player:
 
     async def _watch(self, path: str) -> None:
         listed = await self._client.get(path)
-        for item in listed["items"]:
+        for item in filter(self._mine, listed["items"]):
             self._queue.put_nowait(item | {"kind": listed["kind"].removesuffix("List")})
         async for event in self._client.watch(path, listed["metadata"]["resourceVersion"]):
             now, item = time.monotonic(), event["object"]
-            if event["type"] == "DELETED":
+            if event["type"] == "DELETED" or not self._mine(item):
                 continue
             if item["kind"] == "InferenceService":
                 self._seen(item, now)
             self._queue.put_nowait(item)
+
+    def _mine(self, item: Json) -> bool:
+        return item["metadata"]["namespace"] in self._namespaces
 
     async def _work(self) -> None:
         while True:

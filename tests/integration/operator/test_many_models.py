@@ -23,7 +23,7 @@ async def crowd(kserve_plane: ControlPlane) -> AsyncIterator[Crowd]:
     """Fifty models, and somebody who plays KServe for them."""
     async with Client(kserve_plane) as client:
         many = Crowd(client, MODELS, "crowd")
-        playing = asyncio.create_task(Player(client, many.seen).run())
+        playing = asyncio.create_task(Player(client, many.namespaces, many.seen).run())
         await many.create()
         yield many
         await ended(playing)
