@@ -1,6 +1,6 @@
 # Everything that a person runs. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help venv up down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom scale learning
+.PHONY: help venv up trainer down status serve test check unit integration e2e lint format types render digits lock bench fuzz load dashboards benchtraining finetuning sbom scale learning
 
 MODEL ?= builtin://digits
 PORT ?= 8000
@@ -29,6 +29,9 @@ venv: ## Install the Python packages into .venv
 
 up: venv ## Bring up a kind cluster with the platform on it and classify a real picture
 	@$(BIN)/squeeze-cluster up
+
+trainer: venv ## Add to that cluster what trainings need: the trainer's image and an object store
+	@$(BIN)/squeeze-cluster trainer
 
 down: venv ## Remove that cluster (caches stay)
 	@$(BIN)/squeeze-cluster down
@@ -98,6 +101,6 @@ digits: venv ## Train the built-in digits network from nothing, and quantize it
 	@$(BIN)/squeezenet quantize out/digits --out predictor/squeezenet/builtin/digits
 
 lock: venv ## Pin the newest allowed dependencies again
-	@for extras in dev operator "predictor --extra tracing" storage programs "fuzz --constraint requirements/dev.lock"; do \
+	@for extras in dev operator "predictor --extra tracing" storage programs "trainer --extra train --constraint requirements/dev.lock" "fuzz --constraint requirements/dev.lock"; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra $$extras pyproject.toml -o requirements/$${extras%% *}.lock; done
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --resolution lowest-direct --extra operator pyproject.toml -o requirements/operator-lowest.lock

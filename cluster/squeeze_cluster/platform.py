@@ -13,8 +13,11 @@ READY_SECONDS = 240
 
 
 def push_images(settings: Settings) -> dict[str, str]:
-    """Make the platform's images and push them; returns each one's name on the registry."""
-    pushed = {}
+    """Make the platform's images and push them; returns each one's name on the registry.
+
+    The trainer's is only named: `make trainer` makes it, which most clusters never need.
+    """
+    pushed = {"trainer": registry.name(catalogue.product("trainer").reference, settings)}
     for name in ("predictor", "operator"):
         image = catalogue.product(name)
         images.ensure(image, settings)
@@ -25,7 +28,7 @@ def push_images(settings: Settings) -> dict[str, str]:
 def install_operator(pushed: dict[str, str], settings: Settings) -> str:
     """Install the chart of this checkout with the images of this checkout."""
     values = ["--values", str(paths.CLUSTER / "values" / "kind.yaml")]
-    for key, name in (("image", "operator"), ("predictor.image", "predictor")):
+    for key, name in (("image", "operator"), ("predictor.image", "predictor"), ("trainer.image", "trainer")):
         repository, _, tag = pushed[name].rpartition(":")
         values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
     if settings.keda:

@@ -43,10 +43,14 @@ def ensure(settings: Settings) -> None:
         )
 
 
+def name(reference: str, settings: Settings) -> str:
+    """What an image is called on the registry, whether or not it is there."""
+    return f"{settings.registry}/{split_reference(reference)[1]}"
+
+
 def push(reference: str, settings: Settings) -> str:
     """Push an image of the engine, unless it is there already; returns its name on the registry."""
-    path = split_reference(reference)[1]
-    target = f"{settings.registry}/{path}"
+    path, target = split_reference(reference)[1], name(reference, settings)
     identity = images.image_id(reference)
     pushed = _pushed()
     if pushed.get(path) != identity or not _holds(path, settings):

@@ -58,6 +58,7 @@ def product_images() -> dict[str, Image]:
     return {
         "operator": catalogue.product("operator"),
         "predictor": catalogue.product("predictor"),
+        "trainer": catalogue.product("trainer"),
         "storage-initializer": catalogue.storage_initializer(),
     }
 

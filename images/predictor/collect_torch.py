@@ -1,4 +1,4 @@
-"""Copies PyTorch from Debian's packages into a root folder: only what importing and inferring need.
+"""Copies PyTorch from Debian's packages into a root folder: only what importing and running it need.
 
 Runs in a build stage in which python3-torch is installed. Takes the Python trees
 without tests, headers and programs, and of the system only the shared libraries that those trees load and
@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
@@ -20,6 +21,7 @@ LEFT_OUT = re.compile(
     r"|^torch/bin/(?!torch_shm_manager$)"
     r"|^torch/(utils/benchmark|utils/model_dump|_inductor/codegen|_inductor/kernel)(/|$)"
     r"|^torch/testing/_internal/(?!(__init__|logging_tensor)\.py$)"
+    r"|^torchvision/video_reader.*\.so$"
     r"|\.(pyi|h|hpp|cuh|cpp|a|cmake|js|html|yaml)$"
 )
 # Debian links PyTorch to the Z3 prover (28 MB) and uses no symbol of it. The library is linked to be bound
@@ -30,19 +32,19 @@ _OWNER = re.compile(r"^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?: ")
 
 
 def main() -> None:
-    """Usage: collect_torch.py FILE-OF-KNOWN-PACKAGES ROOT-FOLDER."""
+    """Usage: collect_torch.py FILE-OF-KNOWN-PACKAGES ROOT-FOLDER [FURTHER-TREE...]."""
     known = set(Path(sys.argv[1]).read_text().split("\n"))
-    root = Path(sys.argv[2])
-    modules = copy_trees(root)
+    root, trees = Path(sys.argv[2]), (*TREES, *sys.argv[3:])
+    modules = copy_trees(root, trees)
     packages = copy_libraries(root, modules, known)
-    for package in sorted(packages | {owner(DIST_PACKAGES / tree / "__init__.py") for tree in TREES}):
+    for package in sorted(packages | {owner(DIST_PACKAGES / tree / "__init__.py") for tree in trees}):
         record_package(root, package)
 
 
-def copy_trees(root: Path) -> list[Path]:
+def copy_trees(root: Path, trees: Iterable[str]) -> list[Path]:
     """Copy the Python trees; returns the compiled modules among them."""
     modules = []
-    for tree in TREES:
+    for tree in trees:
         for source in sorted((DIST_PACKAGES / tree).rglob("*")):
             name = source.relative_to(DIST_PACKAGES).as_posix()
             if LEFT_OUT.search(name) or source.is_dir():

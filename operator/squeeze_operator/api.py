@@ -116,6 +116,14 @@ class Api:
         path = _path(resource, meta["namespace"], meta["name"]) + "/status"
         return await self._write_applied(resource, path, body, force=True)
 
+    async def merge(self, resource: Resource, body: Mapping[str, Any]) -> Json:
+        """Merge patch of a live object; the uid in its metadata makes it fail (409) where it was replaced."""
+        meta = body["metadata"]
+        path = _path(resource, meta["namespace"], meta["name"])
+        parameters = {"fieldManager": FIELD_MANAGER}
+        kind = "application/merge-patch+json"
+        return await self._send("patch", resource, path, body=body, content_type=kind, params=parameters)
+
     async def delete(self, resource: Resource, live: Mapping[str, Any]) -> None:
         """Deletes this very object; one that has gone or been replaced is as good. Raises ApiError."""
         meta = live["metadata"]

@@ -12,32 +12,38 @@ from squeeze_operator import metrics, names
 from squeeze_operator.api import Api, ApiError
 from squeeze_operator.cache import WatchCache
 from squeeze_operator.conditions import find, with_times
-from squeeze_operator.decide import Announcement, Decision
-from squeeze_operator.diff import differs
-from squeeze_operator.names import Key
-from squeeze_operator.snapshot import Snapshot
+from squeeze_operator.decision import Announcement, Decision
+from squeeze_operator.diff import covers, differs
+from squeeze_operator.names import Key, Resource
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
-async def apply_objects(api: Api, cache: WatchCache, snapshot: Snapshot, decision: Decision) -> None:
-    """Deletes what is no longer wanted, then writes the children that differ. Raises ApiError."""
+async def apply_objects(
+    api: Api, cache: WatchCache, children: Mapping[str, Mapping[str, Any]], decision: Decision
+) -> None:
+    """Deletes what is no longer wanted, then writes the children that differ. Raises ApiError.
+
+    `children`: the live objects by kind.
+    """
     for unwanted in decision.unwanted:
-        resource = names.CHILDREN[unwanted["kind"]]
+        resource = names.WRITTEN[unwanted["kind"]]
         await api.delete(resource, unwanted)
         cache.forget(resource, Key(unwanted["metadata"]["namespace"], unwanted["metadata"]["name"]))
         metrics.WRITES.labels(resource.kind).inc()
         log.info("deleted %s %s", resource.kind, unwanted["metadata"]["name"])
     for wanted in decision.objects:
-        live = snapshot.children.get(wanted["kind"])
-        if live is not None and not differs(wanted, live):
-            continue
-        await _apply_object(api, cache, wanted, live)
+        live = children.get(wanted["kind"])
+        if live is None or differs(wanted, live):
+            await _apply_object(api, cache, wanted, live)
+    for change in decision.changes:
+        if not covers(children[change["kind"]], change):
+            await _change_object(api, cache, change)
 
 
 async def _apply_object(api: Api, cache: WatchCache, wanted: Json, live: Mapping[str, Any] | None) -> None:
-    resource, body = names.CHILDREN[wanted["kind"]], wanted
+    resource, body = names.WRITTEN[wanted["kind"]], wanted
     if live is not None:
         # The uid makes the write fail where the object has been replaced since it was read.
         body = wanted | {"metadata": wanted["metadata"] | {"uid": live["metadata"]["uid"]}}
@@ -47,23 +53,31 @@ async def _apply_object(api: Api, cache: WatchCache, wanted: Json, live: Mapping
     log.info("%s %s %s", "updated" if live else "created", resource.kind, wanted["metadata"]["name"])
 
 
-async def apply_status(api: Api, cache: WatchCache, snapshot: Snapshot, decision: Decision) -> None:
-    """Writes the status where it differs, and announces the change. Raises ApiError."""
+async def _change_object(api: Api, cache: WatchCache, change: Json) -> None:
+    resource = names.WRITTEN[change["kind"]]
+    cache.offer(resource, await api.merge(resource, change))
+    metrics.WRITES.labels(resource.kind).inc()
+    log.info("changed %s %s: %s", resource.kind, change["metadata"]["name"], change["spec"])
+
+
+async def apply_status(
+    api: Api, cache: WatchCache, resource: Resource, owner: Mapping[str, Any], decision: Decision
+) -> None:
+    """Writes an owner's status where it differs, and announces the change. Raises ApiError."""
     if decision.status is None:
         return
-    before = snapshot.model.get("status") or {}
+    before = owner.get("status") or {}
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = decision.status | {"conditions": with_times(decision.status["conditions"], before, now)}
     if status == before:
         return
-    metadata = snapshot.model["metadata"]
-    identity = {field: metadata[field] for field in ("name", "namespace", "uid")}
-    body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": status}
-    cache.offer(names.MODELS, await api.apply_status(names.MODELS, body))
-    metrics.WRITES.labels(names.KIND).inc()
+    identity = {field: owner["metadata"][field] for field in ("name", "namespace", "uid")}
+    body = {"apiVersion": names.API_VERSION, "kind": resource.kind, "metadata": identity, "status": status}
+    cache.offer(resource, await api.apply_status(resource, body))
+    metrics.WRITES.labels(resource.kind).inc()
     _log_change(before, status)
     for announcement in decision.announcements:
-        await _announce(api, snapshot, announcement, now)
+        await _announce(api, resource, owner["metadata"], announcement, now)
 
 
 def _log_change(before: Mapping[str, Any], status: Mapping[str, Any]) -> None:
@@ -79,13 +93,14 @@ def _log_change(before: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         log.info("%s. %s", ", ".join(changed), ready["message"], extra={"reason": ready["reason"]})
 
 
-async def _announce(api: Api, snapshot: Snapshot, announcement: Announcement, now: str) -> None:
-    metadata = snapshot.model["metadata"]
+async def _announce(
+    api: Api, resource: Resource, metadata: Mapping[str, Any], announcement: Announcement, now: str
+) -> None:
     event = {
         "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
         "involvedObject": {
             "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
+            "kind": resource.kind,
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "uid": metadata["uid"],

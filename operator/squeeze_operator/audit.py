@@ -1,8 +1,8 @@
 """Notices a watch that has silently stopped, by asking the API server from time to time what it has.
 
 A watch can hang on a dead connection while everything looks alive (kopf#996, #1276). So every object that
-the API server lists with a version that the watch has not delivered is noted, and its model is put into the
-queue. Where such a debt lasts beyond a bound, the liveness probe fails. An idle cluster owes nothing.
+the API server lists with a version that the watch has not delivered is noted, and put into the queue. Where
+such a debt lasts beyond a bound, the liveness probe fails. An idle cluster owes nothing.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class WatchAudit:
             self._seen[uid] = version
 
     def compare(self, listed: Iterable[Mapping[str, Any]]) -> list[Key]:
-        """Notes what is owed and returns the models concerned; objects that are gone are forgotten."""
+        """Notes what is owed and returns the models and trainings concerned; what is gone is forgotten."""
         now, owed, keys = self._clock(), dict[str, float](), list[Key]()
         versions: dict[str, str] = {}
         for item in listed:
@@ -53,7 +53,6 @@ class WatchAudit:
         self._seen = {uid: version for uid, version in self._seen.items() if uid in versions}
         self.synced_at = now
         metrics.LAST_AUDIT.set_to_current_time()
-        metrics.MODELS.set(len(versions))
         metrics.WATCH_LAG.set(self.lag())
         return keys
 
@@ -64,7 +63,7 @@ class WatchAudit:
 
 async def run_audit(
     audit: WatchAudit,
-    list_models: Callable[[], Awaitable[list[dict[str, Any]]]],
+    list_owners: Callable[[], Awaitable[list[dict[str, Any]]]],
     enqueue: Callable[[Key], None],
     unwatched: Callable[[], Awaitable[bool]],
     optional_kinds: Callable[[], Awaitable[Mapping[Resource, bool]]],
@@ -75,14 +74,14 @@ async def run_audit(
     """Audits for ever; an API server that does not answer is no fault of the watch.
 
     A kind that is served and not watched in two audits in a row starts the watches anew. Where one of the
-    `optional_kinds` has arrived since the last audit, every model is looked at, whether or not kopf has
+    `optional_kinds` has arrived since the last audit, everything is looked at, whether or not kopf has
     noticed it.
     """
     suspect, served = False, dict[Resource, bool]()
     while True:
         pause = min(interval_seconds, RETRY_SECONDS)
         try:
-            listed = await list_models()
+            listed = await list_owners()
             owed = audit.compare(listed)
             before, served = served, dict(await optional_kinds())
             for kind in served:
@@ -104,5 +103,5 @@ async def run_audit(
         await asyncio.sleep(pause)
 
 
-def _key(model: Mapping[str, Any]) -> Key:
-    return Key(str(model["metadata"]["namespace"]), str(model["metadata"]["name"]))
+def _key(item: Mapping[str, Any]) -> Key:
+    return Key(str(item["metadata"]["namespace"]), str(item["metadata"]["name"]), str(item["kind"]))

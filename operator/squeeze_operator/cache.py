@@ -16,7 +16,16 @@ from sys import intern
 from typing import Any
 
 from squeeze_operator.api import Api
-from squeeze_operator.names import FIELD_MANAGER, MODEL_LABEL, PODS, Key, Resource, app_label
+from squeeze_operator.names import (
+    FIELD_MANAGER,
+    MODEL_LABEL,
+    PODS,
+    TRAINING_LABEL,
+    UNWATCHED,
+    Key,
+    Resource,
+    app_label,
+)
 
 Json = dict[str, Any]
 _SHARED_LENGTH = 128
@@ -50,7 +59,8 @@ class WatchCache:
 
     def offer(self, resource: Resource, live: Json) -> None:
         """Notes an object that a request has answered, unless the watch has got further already."""
-        if _version(live) > self._marks[resource]:
+        # Nothing would tell that one of a kind without a watch has gone.
+        if resource not in UNWATCHED and _version(live) > self._marks[resource]:
             self._put(resource, live)
 
     def forget(self, resource: Resource, key: Key) -> None:
@@ -97,7 +107,7 @@ class WatchCache:
 
 
 class Reads:
-    """Reads for one look at a model: from the cache, or from the API server where the look is `live`."""
+    """Reads for one look at an owner: from the cache, or from the API server where the look is `live`."""
 
     def __init__(self, api: Api, cache: WatchCache, live: bool) -> None:
         self._api = api
@@ -128,6 +138,10 @@ class Reads:
         listed = await self._api.list(PODS, model.namespace, f"app={label}")
         self._cache.correct_pods(model, listed, mark)
         return listed
+
+    async def workers(self, training: Key) -> list[Json]:
+        """The pods of a training, which no watch delivers. Raises ApiError."""
+        return await self._api.list(PODS, training.namespace, f"{TRAINING_LABEL}={training.name}")
 
 
 def slim(live: Json) -> Json:

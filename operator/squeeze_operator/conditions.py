@@ -1,4 +1,4 @@
-"""The six conditions of a SqueezeModel, by the rules of kstatus.
+"""Conditions in a status, by the rules of kstatus.
 
 Ready is the one to wait for. Reconciling and Stalled are abnormal when True, and never True together.
 Source: sigs.k8s.io/cli-utils, pkg/kstatus.
@@ -7,9 +7,8 @@ Source: sigs.k8s.io/cli-utils, pkg/kstatus.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
-
-from squeeze_operator.reasons import Reason
 
 CLOCK_SKEW_SECONDS = 60.0
 """How far the clocks of a cluster's machines may differ."""
@@ -22,7 +21,7 @@ class Condition:
 
     type: str
     status: bool
-    reason: Reason
+    reason: StrEnum
     message: str
 
     def as_json(self, generation: int) -> Json:

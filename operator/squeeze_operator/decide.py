@@ -4,12 +4,13 @@ Pure and total: no client, clock or environment, and an answer for everything th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from squeeze_operator import desired, keda
 from squeeze_operator.conditions import Condition, find, is_true
+from squeeze_operator.decision import Announcement, Decision
 from squeeze_operator.effective import effective
 from squeeze_operator.handover import autoscalers
 from squeeze_operator.hostnames import too_long
@@ -21,47 +22,10 @@ from squeeze_operator.rollout import Rollout, observe
 from squeeze_operator.scaling import PENDING, WARNINGS, scaling_condition
 from squeeze_operator.snapshot import Snapshot
 from squeeze_operator.spec import ModelSpec, SpecError, parse_spec
+from squeeze_operator.trained import Resolution, resolve
+from squeeze_operator.verdict import Verdict, leading
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """A Kubernetes Event about a change: type is Normal or Warning."""
-
-    type: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The objects to delete and to apply, the status (without times; None: leave it) and what to announce."""
-
-    objects: tuple[Json, ...] = ()
-    unwanted: tuple[Mapping[str, Any], ...] = ()
-    """Live objects to delete before anything is applied."""
-    status: Json | None = None
-    announcements: tuple[Announcement, ...] = ()
-    look_again: bool = False
-    """Whether it is not settled: look again soon, also where no watch would tell of the change."""
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """The three conditions that speak about the whole: exactly one of ready, moving and stalled leads."""
-
-    reason: Reason
-    message: str
-    ready: bool = False
-    stalled: bool = False
-    retrying: str | None = None
-    """What the API server failed to do for a moment; it takes nothing away from replicas that answer."""
-
-    @property
-    def moving(self) -> bool:
-        """Whether work is going on."""
-        return not self.stalled and (not self.ready or self.retrying is not None)
 
 
 def decide(snapshot: Snapshot) -> Decision:
@@ -70,7 +34,8 @@ def decide(snapshot: Snapshot) -> Decision:
     if metadata.get("deletionTimestamp"):
         # The garbage collector follows the ownerReferences; there is nothing left to say.
         return Decision()
-    spec, blocker = _servable(snapshot)
+    weights = resolve(snapshot)
+    spec, blocker = (None, weights.fault) if weights.fault else _servable(snapshot, weights.spec)
     pod = desired.pod_spec(metadata["name"], spec, snapshot.options) if spec else None
     rollout = observe(snapshot, spec, pod)
     swap = replacement(snapshot, spec, pod, rollout) if spec and pod else Replacement()
@@ -79,10 +44,10 @@ def decide(snapshot: Snapshot) -> Decision:
     scaling = scaling_condition(snapshot, in_force, rollout)
     objects, unwanted = _objects(snapshot, in_force, swap) if in_force else ((), ())
     return Decision(
-        objects,
-        unwanted,
-        _status(snapshot, rollout, [*_conditions(rollout, verdict), scaling], in_force),
-        _announcements(snapshot.model.get("status"), verdict, scaling),
+        objects=objects,
+        unwanted=unwanted,
+        status=_status(snapshot, rollout, [*_conditions(rollout, verdict), scaling], in_force, weights),
+        announcements=_announcements(snapshot.model.get("status"), verdict, scaling),
         look_again=not verdict.ready
         or verdict.retrying is not None
         or snapshot.served is None
@@ -90,10 +55,10 @@ def decide(snapshot: Snapshot) -> Decision:
     )
 
 
-def _servable(snapshot: Snapshot) -> tuple[ModelSpec | None, Fault | None]:
+def _servable(snapshot: Snapshot, raw: Mapping[str, Any]) -> tuple[ModelSpec | None, Fault | None]:
     """The typed spec, and what forbids to act on it."""
     try:
-        spec = parse_spec(snapshot.model.get("spec") or {})
+        spec = parse_spec(raw)
     except SpecError as error:
         return None, Fault(Reason.INVALID_SPEC, clean(error))
     length = too_long(snapshot.key, snapshot.options.domain_template)
@@ -141,14 +106,15 @@ def _verdict(
     blocker: Fault | None,
     rollout: Rollout,
     swap: Replacement,
-) -> _Verdict:
+) -> Verdict:
     error = snapshot.apply_error
     if error is not None and error.rejected:
         blocker = blocker or Fault(Reason.REJECTED, f"The API server refused it: {clean(error.message)}")
     if blocker is not None:
-        return _Verdict(blocker.reason, blocker.message, stalled=True)
+        waits = blocker.reason is Reason.WAITING_FOR_TRAINING
+        return Verdict(blocker.reason, blocker.message, stalled=not waits)
     if swap.reason is not None:
-        verdict = _Verdict(swap.reason, swap.message, stalled=swap.reason is Reason.NO_ROOM_FOR_UPDATE)
+        verdict = Verdict(swap.reason, swap.message, stalled=swap.reason is Reason.NO_ROOM_FOR_UPDATE)
     else:
         verdict = _observed_verdict(snapshot, spec, rollout)
     if error is None or verdict.stalled:
@@ -156,22 +122,22 @@ def _verdict(
     retrying = f"Trying again with back-off: {clean(error.message)}"
     if verdict.ready:
         return replace(verdict, retrying=retrying)
-    return _Verdict(Reason.API_ERROR, retrying, retrying=retrying)
+    return Verdict(Reason.API_ERROR, retrying, retrying=retrying)
 
 
-def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> _Verdict:
+def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Verdict:
     assert spec is not None, "a spec that does not parse is a blocker"
     done = rollout.up_to_date and rollout.serving
     if rollout.fault is not None and not (done and rollout.ready >= spec.scaling.min_replicas):
-        return _Verdict(rollout.fault.reason, rollout.fault.message, stalled=True)
+        return Verdict(rollout.fault.reason, rollout.fault.message, stalled=True)
     if done and rollout.routed:
         return _ready(snapshot, spec, rollout)
     return _moving(snapshot, spec, rollout)
 
 
-def _ready(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> _Verdict:
+def _ready(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> Verdict:
     if spec.accelerator.gpus and _served(snapshot, rollout).get("device") == "cpu":
-        return _Verdict(
+        return Verdict(
             Reason.RUNNING_ON_CPU,
             f"It answers, but on the CPU although each replica asked for {spec.accelerator.gpus} "
             f"{spec.accelerator.resource_name}: the replicas found no CUDA device. Install the GPU "
@@ -179,50 +145,40 @@ def _ready(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> _Verdict:
             ready=True,
         )
     if rollout.fault is not None:
-        return _Verdict(
+        return Verdict(
             Reason.REPLICAS_FAILING,
             f"{_count(rollout)} answer; another cannot start. "
             f"{rollout.fault.reason}: {rollout.fault.message}",
             ready=True,
         )
-    return _Verdict(Reason.AVAILABLE, f"{_count(rollout)} answer", ready=True)
+    return Verdict(Reason.AVAILABLE, f"{_count(rollout)} answer", ready=True)
 
 
-def _moving(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> _Verdict:
+def _moving(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> Verdict:
     if snapshot.service is None:
-        return _Verdict(Reason.CREATING, "The InferenceService is being made")
+        return Verdict(Reason.CREATING, "The InferenceService is being made")
     if snapshot.deployment is None or not (rollout.current or rollout.serving):
-        return _Verdict(
+        return Verdict(
             Reason.WAITING_FOR_KSERVE,
             "KServe's controller has not acted on the InferenceService yet; if this lasts, look at the "
             "log of kserve-controller-manager",
         )
     if rollout.up_to_date and rollout.serving:
-        return _Verdict(Reason.ROUTE_NOT_READY, f"The route is not ready. {rollout.route_message}")
+        return Verdict(Reason.ROUTE_NOT_READY, f"The route is not ready. {rollout.route_message}")
     if rollout.downloading:
-        return _Verdict(Reason.DOWNLOADING, f"The storage initializer is fetching {spec.weights.shown}")
+        return Verdict(Reason.DOWNLOADING, f"The storage initializer is fetching {spec.weights.shown}")
     if rollout.serving:
-        return _Verdict(
+        return Verdict(
             Reason.ROLLING_OUT,
             f"{rollout.updated if rollout.current else 0} of {rollout.replicas} replicas run this spec; "
             "the others still answer",
         )
-    return _Verdict(Reason.STARTING, f"{rollout.replicas} replicas are starting; none answers yet")
+    return Verdict(Reason.STARTING, f"{rollout.replicas} replicas are starting; none answers yet")
 
 
-def _conditions(rollout: Rollout, verdict: _Verdict) -> list[Condition]:
-    moving, settled, progressing = verdict.moving, Reason.SETTLED, Reason.PROGRESSING
-    work = (Reason.API_ERROR, verdict.retrying) if verdict.retrying else (verdict.reason, verdict.message)
+def _conditions(rollout: Rollout, verdict: Verdict) -> list[Condition]:
     return [
-        Condition("Ready", verdict.ready, verdict.reason, verdict.message),
-        Condition("Reconciling", True, *work)
-        if moving
-        else Condition(
-            "Reconciling", False, Reason.STALLED if verdict.stalled else settled, "Nothing is moving"
-        ),
-        Condition("Stalled", True, verdict.reason, verdict.message)
-        if verdict.stalled
-        else Condition("Stalled", False, progressing if moving else settled, "Nothing stands in the way"),
+        *leading(verdict),
         Condition("Serving", True, Reason.REPLICAS_ANSWER, f"{_count(rollout)} answer")
         if rollout.serving
         else Condition("Serving", False, Reason.NO_REPLICA_ANSWERS, "No replica answers"),
@@ -241,7 +197,11 @@ def _count(rollout: Rollout) -> str:
 
 
 def _status(
-    snapshot: Snapshot, rollout: Rollout, conditions: list[Condition], in_force: ModelSpec | None
+    snapshot: Snapshot,
+    rollout: Rollout,
+    conditions: list[Condition],
+    in_force: ModelSpec | None,
+    weights: Resolution,
 ) -> Json:
     generation = snapshot.model["metadata"]["generation"]
     before: Mapping[str, Any] = snapshot.model.get("status") or {}
@@ -257,6 +217,7 @@ def _status(
         "readyReplicas": rollout.ready,
         # A spec that cannot be served changes nothing, so the values before it stay in force.
         "effective": effective(in_force) if in_force else before.get("effective"),
+        "training": weights.training,
         **_served(snapshot, rollout),
     }
     return {field: value for field, value in status.items() if value is not None}
@@ -274,7 +235,7 @@ def _served(snapshot: Snapshot, rollout: Rollout) -> Json:
 
 
 def _announcements(
-    before: Mapping[str, Any] | None, verdict: _Verdict, scaling: Condition
+    before: Mapping[str, Any] | None, verdict: Verdict, scaling: Condition
 ) -> tuple[Announcement, ...]:
     """One Event for each change of mind; a message that merely counts differently is no change."""
     said = _led(before, verdict)
@@ -283,7 +244,7 @@ def _announcements(
     return said
 
 
-def _led(before: Mapping[str, Any] | None, verdict: _Verdict) -> tuple[Announcement, ...]:
+def _led(before: Mapping[str, Any] | None, verdict: Verdict) -> tuple[Announcement, ...]:
     ready, reason = is_true(before, "Ready"), find(before, "Ready").get("reason")
     if (verdict.ready, str(verdict.reason)) == (ready, reason):
         return ()

@@ -97,26 +97,50 @@ def disruption_budget(metadata: Mapping[str, Any], spec: ModelSpec) -> Json:
 
 def pod_spec(name: str, spec: ModelSpec, options: Options) -> Json:
     """The fields of the pod, of the restricted Pod Security Standard."""
-    placement = spec.placement
     pod: Json = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": pod_security(),
         "containers": [_container(name, spec, options)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
     }
-    pod |= _spread(name, spec)
-    if options.architecture and not spec.image:
-        pod["nodeSelector"] = {ARCHITECTURE: options.architecture}
-    if placement.get("nodeSelector"):
-        pod["nodeSelector"] = pod.get("nodeSelector", {}) | placement["nodeSelector"]
-    for key in ("tolerations", "affinity", "priorityClassName", "serviceAccountName"):
-        if placement.get(key):
-            pod[key] = placement[key]
+    architecture = "" if spec.image else options.architecture
+    return pod | _spread(name, spec) | on_architecture(architecture, pod_placement(spec.placement))
+
+
+def on_architecture(architecture: str, placement: Json) -> Json:
+    """A pod's placement kept on nodes of an architecture, where there is one and the placement names none."""
+    if not architecture:
+        return placement
+    return placement | {"nodeSelector": {ARCHITECTURE: architecture} | placement.get("nodeSelector", {})}
+
+
+def pod_placement(placement: Mapping[str, Any]) -> Json:
+    """The pod's fields that spec.placement sets."""
+    pod = {
+        key: placement[key]
+        for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountName")
+        if placement.get(key)
+    }
     if placement.get("imagePullSecrets"):
         pod["imagePullSecrets"] = [{"name": secret["name"]} for secret in placement["imagePullSecrets"]]
     return pod
+
+
+def pod_security() -> Json:
+    """The pod's part of the restricted Pod Security Standard."""
+    return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def container_security() -> Json:
+    """The container's part of the restricted Pod Security Standard, and a read-only root filesystem."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
 
 
 def _spread(name: str, spec: ModelSpec) -> Json:
@@ -157,12 +181,7 @@ def _container(name: str, spec: ModelSpec, options: Options) -> Json:
         "livenessProbe": _probe("/v2/health/live", period=10, timeout=5, failures=6),
         # The image has no shell; the kubelet itself does the waiting.
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_SECONDS}}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }
 
@@ -230,14 +249,5 @@ def child_metadata(metadata: Mapping[str, Any], name: str) -> Json:
             names.PART_OF_LABEL: names.PART_OF,
             names.MODEL_LABEL: metadata["name"],
         },
-        "ownerReferences": [
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
+        "ownerReferences": [names.owner_reference(names.KIND, metadata)],
     }

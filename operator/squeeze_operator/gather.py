@@ -18,7 +18,7 @@ async def gather(
     reads: Reads, key: Key, options: Options, read_served: ServedReader, history: ScaleHistory
 ) -> Snapshot | None:
     """The snapshot of a model, or None where the model is gone. Raises ApiError."""
-    namespace, name = key
+    namespace, name = key.namespace, key.name
     model = await reads.get(names.MODELS, namespace, name)
     if model is None:
         return None
@@ -55,4 +55,18 @@ async def gather(
         deployment=deployment,
         pods=tuple(pods),
         served=served,
+        training=await _training(reads, namespace, model),
     )
+
+
+async def _training(reads: Reads, namespace: str, model: Json) -> Json | None:
+    """The training that the model refers to, if it is there; the spec has not been checked yet."""
+    weights = (model.get("spec") or {}).get("weights")
+    reference = weights.get("trainingRef") if isinstance(weights, dict) else None
+    name = reference.get("name") if isinstance(reference, dict) else None
+    if not name:
+        return None
+    try:
+        return await reads.get(names.TRAININGS, namespace, str(name))
+    except KindMissing:
+        return None

@@ -1,6 +1,6 @@
 """Logging to standard error, one line a record, as text or JSON. Foreign text cannot break a line.
 
-Every record that is written while a model is being looked at names the model.
+Every record that is written while a model or a training is being looked at names it.
 """
 
 import json
@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from squeeze_operator.names import KIND, Key
+from squeeze_operator.names import KIND, TRAINING_KIND, Key
 
-_MODEL: ContextVar[Key | None] = ContextVar("model", default=None)
+_OWNER: ContextVar[Key | None] = ContextVar("owner", default=None)
+_FIELDS = {KIND: "model", TRAINING_KIND: "training"}
 
 
 @contextmanager
 def about(key: Key) -> Iterator[None]:
-    """Records of this task, until the end of the block, are about this model."""
-    token = _MODEL.set(key)
+    """Records of this task, until the end of the block, are about this model or training."""
+    token = _OWNER.set(key)
     try:
         yield
     finally:
-        _MODEL.reset(token)
+        _OWNER.reset(token)
 
 
 class TextFormatter(logging.Formatter):
@@ -37,8 +38,8 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object a record.
 
-    time, level, logger and message; namespace and model where it is about one; reason where the record has
-    one (`extra={"reason": ...}`); exception where there is one.
+    time, level, logger and message; namespace and model or training where it is about one; reason where the
+    record has one (`extra={"reason": ...}`); exception where there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -57,14 +58,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def _subject(record: logging.LogRecord) -> dict[str, str]:
-    """Namespace and model, or another object that the record is about; empty for the operator itself."""
-    if key := _MODEL.get():
-        return {"namespace": key.namespace, "model": key.name}
+    """Namespace and model, training or other object of a record; empty for the operator itself."""
+    if key := _OWNER.get():
+        return {"namespace": key.namespace, _FIELDS[key.kind]: key.name}
     # kopf's own records of an object carry a reference to it.
     if not (reference := getattr(record, "k8s_ref", None)):
         return {}
     namespace, kind, name = (str(reference.get(field)) for field in ("namespace", "kind", "name"))
-    return {"namespace": namespace} | ({"model": name} if kind == KIND else {"object": f"{kind}/{name}"})
+    field = _FIELDS.get(kind)
+    return {"namespace": namespace} | ({field: name} if field else {"object": f"{kind}/{name}"})
 
 
 def configure(log_format: str, level: str) -> None:

@@ -13,17 +13,20 @@ from typing import Any
 from kubernetes.client import Configuration
 from prometheus_client import start_http_server
 
-from squeeze_operator import names, watch
+from squeeze_operator import metrics, names, watch
 from squeeze_operator.api import Api
 from squeeze_operator.audit import WatchAudit, run_audit
 from squeeze_operator.cache import WatchCache
 from squeeze_operator.gather import ServedReader as Reader
 from squeeze_operator.health import Health, serve
 from squeeze_operator.names import Resource
-from squeeze_operator.reconcile import Reconciler, Worker
+from squeeze_operator.reconcile import Readers, Reconciler, Worker
 from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.served import ServedReader
 from squeeze_operator.settings import Settings
+from squeeze_operator.training.census import count, list_trainings
+from squeeze_operator.training.gather import ProgressReader as TrainingReader
+from squeeze_operator.training.progress import ProgressReader
 from squeeze_operator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -39,29 +42,35 @@ async def run(
     configuration: Configuration,
     stop: asyncio.Event,
     read_served: Reader | None = None,
+    read_progress: TrainingReader | None = None,
     health: Health | None = None,
 ) -> None:
     """Runs the operator until `stop` is set. Raises OperatorError when a part dies."""
     health = health or Health()
     queue, audit, cache = WorkQueue(), WatchAudit(), WatchCache()
-    asking, history = ServedReader(), ScaleHistory()
+    asking, progress, history = ServedReader(), ProgressReader(), ScaleHistory()
     async with Api(configuration) as api, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(asking.close)
         closing.callback(queue.close)
-        reconciler = Reconciler(api, cache, settings.options, read_served or asking, history)
+        closing.push_async_callback(progress.close)
+        readers = Readers(read_served or asking, read_progress or progress)
+        reconciler = Reconciler(api, cache, settings.options, readers, history)
         workers = [Worker(queue, reconciler, settings.resync_seconds) for _ in range(settings.workers)]
         health.busy_since = lambda: [worker.busy_since for worker in workers]
         health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
 
         watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue.add)
 
-        async def models() -> list[Json]:
+        async def owners() -> list[Json]:
             scopes = settings.namespaces or (None,)
-            found = [model for scope in scopes for model in await api.list(names.MODELS, scope)]
-            uids = frozenset(str(model["metadata"]["uid"]) for model in found)
+            models = [model for scope in scopes for model in await api.list(names.MODELS, scope)]
+            uids = frozenset(str(model["metadata"]["uid"]) for model in models)
             asking.forget_except(uids)
             history.forget_except(uids)
-            return found
+            metrics.MODELS.set(len(models))
+            trainings = await list_trainings(api, scopes)
+            count(trainings)
+            return [*models, *trainings]
 
         parts: dict[str, Coroutine[Any, Any, None]] = {
             f"worker {number}": worker.run() for number, worker in enumerate(workers)
@@ -81,7 +90,7 @@ async def run(
 
         parts["audit"] = run_audit(
             audit,
-            models,
+            owners,
             partial(queue.add, live=True),
             unwatched,
             optional_kinds,

@@ -66,3 +66,6 @@ MODEL_OBJECTIVE = Gauge(
     "The 95th percentile that a model with metric latency is to keep.",
     ["model_namespace", "model"],
 )
+TRAININGS = Gauge(
+    "squeeze_operator_trainings", "SqueezeTrainings by state, seen in the last audit.", ["state"]
+)

@@ -58,13 +58,13 @@ class ModelStates:
         _count(new, 1)
         before, now = (state.troubles if state else frozenset() for state in (old, new))
         for trouble in before - now:
-            metrics.MODEL_TROUBLE.remove(*key, *trouble)
+            metrics.MODEL_TROUBLE.remove(key.namespace, key.name, *trouble)
         for trouble in now - before:
-            metrics.MODEL_TROUBLE.labels(*key, *trouble).set(1)
+            metrics.MODEL_TROUBLE.labels(key.namespace, key.name, *trouble).set(1)
         if new is not None and new.objective_seconds is not None:
-            metrics.MODEL_OBJECTIVE.labels(*key).set(new.objective_seconds)
+            metrics.MODEL_OBJECTIVE.labels(key.namespace, key.name).set(new.objective_seconds)
         elif old is not None and old.objective_seconds is not None:
-            metrics.MODEL_OBJECTIVE.remove(*key)
+            metrics.MODEL_OBJECTIVE.remove(key.namespace, key.name)
 
 
 def _count(state: _State | None, amount: int) -> None:

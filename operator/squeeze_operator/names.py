@@ -1,11 +1,13 @@
 """Names that the API, KServe and the operator agree on. No logic beyond building a name from a name."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 GROUP = "squeezeserve.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "SqueezeModel"
+TRAINING_KIND = "SqueezeTraining"
 
 FIELD_MANAGER = "squeeze-operator"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -13,6 +15,8 @@ PART_OF_LABEL = "app.kubernetes.io/part-of"
 PART_OF = "squeezeserve"
 MODEL_LABEL = f"{GROUP}/model"
 """On every child; KServe passes it on to the Deployment and its pods."""
+TRAINING_LABEL = f"{GROUP}/training"
+"""On a training's Job and Service, and on its workers."""
 
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
@@ -30,10 +34,11 @@ MAX_LABEL = 63
 
 
 class Key(NamedTuple):
-    """What the queue holds: which SqueezeModel to look at."""
+    """What the queue holds: which SqueezeModel or SqueezeTraining to look at."""
 
     namespace: str
     name: str
+    kind: str = KIND
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -54,8 +59,11 @@ class Resource(NamedTuple):
 
 
 MODELS = Resource(GROUP, VERSION, "squeezemodels", KIND)
+TRAININGS = Resource(GROUP, VERSION, "squeezetrainings", TRAINING_KIND)
 INFERENCE_SERVICES = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+JOBS = Resource("batch", "v1", "jobs", "Job")
+SERVICES = Resource("", "v1", "services", "Service")
 PODS = Resource("", "v1", "pods", "Pod")
 EVENTS = Resource("", "v1", "events", "Event")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
@@ -67,9 +75,14 @@ CHILDREN = {
     resource.kind: resource
     for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS, SCALED_OBJECTS, NETWORK_POLICIES)
 }
-"""The kinds that the operator writes."""
-OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS)
-"""Kinds of other products, which may be installed later or removed."""
+"""The kinds that the operator writes for a model."""
+TRAINING_CHILDREN = {resource.kind: resource for resource in (JOBS, SERVICES)}
+"""The kinds that the operator writes for a training."""
+WRITTEN = CHILDREN | TRAINING_CHILDREN
+OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS, TRAININGS)
+"""Kinds whose CRDs may be installed later or removed."""
+UNWATCHED = (SERVICES,)
+"""Kinds of which the operator may read single objects only, not all of the cluster's."""
 
 
 def child_name(resource: Resource, model: str) -> str:
@@ -77,6 +90,23 @@ def child_name(resource: Resource, model: str) -> str:
     # KServe takes an autoscaler named <model>-predictor for its own and overwrites it.
     of_predictor = (DISRUPTION_BUDGETS, NETWORK_POLICIES)
     return predictor_name(model) if resource in of_predictor else model
+
+
+def owner_reference(kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The ownerReference by which a child follows its owner, a SqueezeModel or SqueezeTraining."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def workers_name(training: str) -> str:
+    """The Job and the Service of a training's workers."""
+    return f"{training}-training"
 
 
 def predictor_name(model: str) -> str:

@@ -13,8 +13,8 @@ from squeeze_operator.spec import ModelSpec
 MAX_MESSAGE = 1000
 """Longest foreign text in a condition, in characters; a termination message may have 4096."""
 
-_IMAGE_FAULTS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
-_CONFIG_FAULTS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+IMAGE_FAULTS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+CONFIG_FAULTS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _ADVICE = {
     Reason.WEIGHTS_NOT_FOUND: "check spec.weights.uri",
     Reason.WEIGHTS_INVALID: "point spec.weights.uri to SqueezeNet weights",
@@ -49,7 +49,7 @@ def waiting_for_gpu(pods: Iterable[Json], spec: ModelSpec) -> list[Json]:
         condition
         for pod in pods
         if not pod["metadata"].get("deletionTimestamp")
-        for condition in _unscheduled(pod)
+        for condition in unscheduled(pod)
         if spec.accelerator.gpus and spec.accelerator.resource_name in str(condition.get("message"))
     ]
 
@@ -59,7 +59,7 @@ def downloading(pods: Iterable[Json]) -> bool:
     return any(
         "running" in (status.get("state") or {})
         for pod in pods
-        for status in _statuses(pod, "initContainerStatuses")
+        for status in statuses(pod, "initContainerStatuses")
         if status.get("name") == names.STORAGE_INITIALIZER
     )
 
@@ -74,18 +74,19 @@ def _faults(pod: Json, spec: ModelSpec) -> Iterator[Fault]:
     if pod["metadata"].get("deletionTimestamp"):
         return
     yield from _scheduling(pod, spec)
-    for status in _statuses(pod, "initContainerStatuses"):
+    for status in statuses(pod, "initContainerStatuses"):
         yield from _container_fault(status, spec, init=True)
-    for status in _statuses(pod, "containerStatuses"):
+    for status in statuses(pod, "containerStatuses"):
         yield from _container_fault(status, spec, init=False)
 
 
 def _scheduling(pod: Json, spec: ModelSpec) -> Iterator[Fault]:
-    for condition in _unscheduled(pod):
+    for condition in unscheduled(pod):
         yield Fault(Reason.UNSCHEDULABLE, _unschedulable(clean(condition.get("message")), spec))
 
 
-def _unscheduled(pod: Json) -> list[Json]:
+def unscheduled(pod: Json) -> list[Json]:
+    """The PodScheduled condition of a pod that no node fits; else nothing."""
     condition = find(pod.get("status"), "PodScheduled")
     return [condition] if condition.get("reason") == "Unschedulable" else []
 
@@ -108,14 +109,14 @@ def _unschedulable(scheduler: str, spec: ModelSpec) -> str:
 def _container_fault(status: Json, spec: ModelSpec, init: bool) -> Iterator[Fault]:
     waiting = (status.get("state") or {}).get("waiting") or {}
     why = waiting.get("reason")
-    if why in _IMAGE_FAULTS:
+    if why in IMAGE_FAULTS:
         image, text = status.get("image"), clean(waiting.get("message"))
         yield Fault(
             Reason.IMAGE_UNAVAILABLE,
             f"The image {image} cannot be pulled: check spec.image, the registry and "
             f"spec.placement.imagePullSecrets. {why}: {text}",
         )
-    elif why in _CONFIG_FAULTS:
+    elif why in CONFIG_FAULTS:
         yield Fault(Reason.CONTAINER_CONFIG_INVALID, f"{why}: {clean(waiting.get('message'))}")
     elif not status.get("ready"):
         ended = _failed_end(status)
@@ -165,6 +166,7 @@ def _ended_fault(ended: Json, status: Json) -> Fault:
     )
 
 
-def _statuses(pod: Json, field: str) -> list[Json]:
-    statuses: list[Json] = (pod.get("status") or {}).get(field) or []
-    return statuses
+def statuses(pod: Json, field: str) -> list[Json]:
+    """containerStatuses or initContainerStatuses of a pod; none where it has none yet."""
+    found: list[Json] = (pod.get("status") or {}).get(field) or []
+    return found

@@ -25,6 +25,7 @@ class Reason(StrEnum):
         "RouteNotReady",
         "Replicas answer inside the cluster; the route from outside is not there.",
     )
+    WAITING_FOR_TRAINING = "WaitingForTraining", "The SqueezeTraining that makes the weights is not finished."
     API_ERROR = "ApiError", "The Kubernetes API refused or failed a request; it is tried again with back-off."
 
     INVALID_SPEC = "InvalidSpec", "The spec contradicts itself in a way that the CRD cannot express."
@@ -37,6 +38,8 @@ class Reason(StrEnum):
         "PrometheusUnknown",
         "The metric comes from Prometheus, and the operator was not told where that is.",
     )
+    TRAINING_FAILED = "TrainingFailed", "The SqueezeTraining that makes the weights does not go on."
+    GATE_NOT_PASSED = "GateNotPassed", "The training's accuracy is below spec.gate."
     REJECTED = "Rejected", "An admission webhook or the API's validation refused a child object."
 
     UNSCHEDULABLE = "Unschedulable", "No node fits a replica's requests and placement."

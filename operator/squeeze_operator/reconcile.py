@@ -1,62 +1,98 @@
-"""One reconcile of one model: gather, decide, apply. Workers run it; nothing else calls it."""
+"""One reconcile of one model or training: gather, decide, apply. Workers run it; nothing else calls it."""
 
 import asyncio
 import dataclasses
 import logging
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
-from squeeze_operator import logs, metrics
-from squeeze_operator.api import Api, ApiError
+from squeeze_operator import logs, metrics, names
+from squeeze_operator.api import Api, ApiError, KindMissing
 from squeeze_operator.apply import apply_objects, apply_status
 from squeeze_operator.cache import Reads, WatchCache
-from squeeze_operator.decide import Decision, decide
+from squeeze_operator.decide import decide
+from squeeze_operator.decision import Decision
 from squeeze_operator.failures import failure_reason
 from squeeze_operator.gather import ServedReader, gather
 from squeeze_operator.modelstates import ModelStates
-from squeeze_operator.names import Key
+from squeeze_operator.names import Key, Resource
 from squeeze_operator.scalehistory import ScaleHistory
-from squeeze_operator.snapshot import ApplyError, Options
+from squeeze_operator.snapshot import ApplyError, Options, Snapshot
+from squeeze_operator.training.decide import decide as decide_training
+from squeeze_operator.training.gather import ProgressReader
+from squeeze_operator.training.gather import gather as gather_training
+from squeeze_operator.training.snapshot import TrainingSnapshot
 from squeeze_operator.workqueue import WorkQueue
 
 TIMEOUT_SECONDS = 60.0
 """A reconcile that takes longer is given up and tried again."""
 log = logging.getLogger(__name__)
+Json = Mapping[str, Any]
+S = TypeVar("S", Snapshot, TrainingSnapshot)
+
+
+class Readers(NamedTuple):
+    """How pods are asked about themselves: replicas what they serve, leading workers how far they are."""
+
+    served: ServedReader
+    progress: ProgressReader
 
 
 class Reconciler:
-    """Brings one model after another to where it should be."""
+    """Brings one model or training after another to where it should be."""
 
     def __init__(
-        self, api: Api, cache: WatchCache, options: Options, read_served: ServedReader, history: ScaleHistory
+        self, api: Api, cache: WatchCache, options: Options, readers: Readers, history: ScaleHistory
     ) -> None:
         self._api = api
         self._cache = cache
         self._options = options
-        self._read_served = read_served
+        self._readers = readers
         self._history = history
         self._states = ModelStates()
 
     async def reconcile(self, key: Key, live: bool) -> Decision | None:
-        """What was decided, or None where the model is gone; `live` looks past what the watches told.
+        """What was decided, or None where the object is gone; `live` looks past what the watches told.
 
         Raises ApiError where it must be tried again.
         """
         reads = Reads(self._api, self._cache, live)
-        snapshot = await gather(reads, key, self._options, self._read_served, self._history)
+        if key.kind == names.TRAINING_KIND:
+            return await self._training(reads, key)
+        return await self._model(reads, key)
+
+    async def _model(self, reads: Reads, key: Key) -> Decision | None:
+        snapshot = await gather(reads, key, self._options, self._readers.served, self._history)
         if snapshot is None:
             self._states.forget(key)
             return None
-        decision = decide(snapshot)
-        failure: ApiError | None = None
+        return await self._apply(key, names.MODELS, snapshot.model, snapshot, decide)
+
+    async def _training(self, reads: Reads, key: Key) -> Decision | None:
         try:
-            await apply_objects(self._api, self._cache, snapshot, decision)
+            snapshot = await gather_training(reads, key, self._options, self._readers.progress)
+        except KindMissing:
+            # The CRD of the models alone is enough to serve them.
+            return None
+        if snapshot is None:
+            return None
+        return await self._apply(key, names.TRAININGS, snapshot.training, snapshot, decide_training)
+
+    async def _apply(
+        self, key: Key, resource: Resource, owner: Json, snapshot: S, decide: Callable[[S], Decision]
+    ) -> Decision:
+        """Carries a decision out; a failed write is decided upon again, told in the status, and raised."""
+        decision, failure = decide(snapshot), None
+        try:
+            await apply_objects(self._api, self._cache, snapshot.children, decision)
         except ApiError as error:
             failure = error
             seen = ApplyError(error.message, error.rejected)
             decision = decide(dataclasses.replace(snapshot, apply_error=seen))
-        if decision.status is not None:
+        if resource is names.MODELS and decision.status is not None:
             self._states.tell(key, decision.status)
-        await apply_status(self._api, self._cache, snapshot, decision)
+        await apply_status(self._api, self._cache, resource, owner, decision)
         if failure is not None:
             raise failure
         return decision
@@ -104,7 +140,9 @@ class Worker:
         if decision is None:
             self._queue.forget(key)
             return
-        if decision.look_again:
+        if decision.follow_seconds is not None:
+            self._queue.resync(key, min(decision.follow_seconds, self._resync_seconds))
+        elif decision.look_again:
             self._queue.again(key, self._resync_seconds)
         else:
             self._queue.resync(key, self._resync_seconds)

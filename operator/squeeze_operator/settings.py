@@ -34,6 +34,8 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
     return Settings(
         options=Options(
             predictor_image=parsed.predictor_image,
+            trainer_image=parsed.trainer_image,
+            trainer_pull_policy=parsed.trainer_pull_policy,
             image_pull_policy=parsed.image_pull_policy,
             allow_cpu_fallback=parsed.allow_cpu_fallback,
             domain_template=parsed.domain_template,
@@ -42,6 +44,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
             network_rules=parsed.network_rules,
             environment=tuple(parsed.replica_env),
             architecture=parsed.predictor_architecture,
+            trainer_architecture=parsed.trainer_architecture,
         ),
         namespaces=tuple(parsed.namespace),
         health_port=parsed.health_port,
@@ -65,11 +68,15 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--predictor-image", default=image, required=not image, help="image of replicas without spec.image"
     )
     parser.add_argument(
-        "--image-pull-policy",
-        choices=("Always", "IfNotPresent", "Never"),
-        default=default("image-pull-policy", "IfNotPresent"),
-        help="imagePullPolicy of the replicas",
+        "--trainer-image", default=default("trainer-image", ""), help="image of trainings without spec.image"
     )
+    for flag, whose in (("image-pull-policy", "replicas"), ("trainer-pull-policy", "workers")):
+        parser.add_argument(
+            f"--{flag}",
+            choices=("Always", "IfNotPresent", "Never"),
+            default=default(flag, "IfNotPresent"),
+            help=f"imagePullPolicy of the {whose}",
+        )
     parser.add_argument(
         "--allow-cpu-fallback",
         action=argparse.BooleanOptionalAction,
@@ -110,20 +117,24 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         action="append",
         type=_variable_of_replicas,
         default=[_variable_of_replicas(pair) for pair in default("replica-env", "").split()],
-        help="NAME=VALUE in each replica's environment; may be repeated",
+        help="NAME=VALUE in the environment of each replica and worker; may be repeated",
     )
-    parser.add_argument(
-        "--predictor-architecture",
-        default=default("predictor-architecture", ""),
-        help="the only kubernetes.io/arch that --predictor-image runs on; empty: all of the cluster's",
-    )
+    for whose in ("predictor", "trainer"):
+        parser.add_argument(
+            f"--{whose}-architecture",
+            default=default(f"{whose}-architecture", ""),
+            help=f"the only kubernetes.io/arch that --{whose}-image runs on; empty: all of the cluster's",
+        )
     for flag, port in (("health-port", 8081), ("metrics-port", 9090)):
         parser.add_argument(f"--{flag}", type=_port, default=default(flag, str(port)), help="0 to 65535")
     parser.add_argument("--log-format", choices=("json", "text"), default=default("log-format", "text"))
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     parser.add_argument("--log-level", choices=levels, default=default("log-level", "INFO"))
     parser.add_argument(
-        "--workers", type=_positive, default=default("workers", "16"), help="models reconciled at a time"
+        "--workers",
+        type=_positive,
+        default=default("workers", "16"),
+        help="models and trainings reconciled at a time",
     )
     for flag, seconds in (("resync-seconds", "300"), ("audit-seconds", "30")):
         parser.add_argument(f"--{flag}", type=_seconds, default=default(flag, seconds), help="above 0")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from squeeze_operator.names import KIND, Key
+from squeeze_operator.names import Key
+from squeeze_operator.ownership import controls
 
 Json = Mapping[str, Any]
 
@@ -28,6 +29,9 @@ class Options:
     """What an administrator chose when the operator was installed."""
 
     predictor_image: str
+    trainer_image: str = ""
+    """Empty where the operator was installed without one: each training then names its own."""
+    trainer_pull_policy: str = "IfNotPresent"
     image_pull_policy: str = "IfNotPresent"
     allow_cpu_fallback: bool = False
     domain_template: str = "{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}"
@@ -39,9 +43,11 @@ class Options:
     network_rules: NetworkRules | None = None
     """What the models' NetworkPolicies allow; without them there are no policies."""
     environment: tuple[tuple[str, str], ...] = ()
-    """Variables of every replica, such as those of a proxy: (name, value)."""
+    """Variables of every replica and worker, such as those of a proxy: (name, value)."""
     architecture: str = ""
     """The only kubernetes.io/arch that predictor_image runs on; empty where it runs on every node's."""
+    trainer_architecture: str = ""
+    """The same of trainer_image."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ class Snapshot:
     deployment: Json | None = None
     pods: tuple[Json, ...] = ()
     served: Served | None = None
+    training: Json | None = None
+    """The SqueezeTraining that spec.weights.trainingRef names; looked up only where it names one."""
     apply_error: ApplyError | None = None
 
     @property
@@ -96,6 +104,4 @@ class Snapshot:
 
     def owns(self, child: Json) -> bool:
         """Whether this very model (by uid, not by name) controls the object."""
-        owners = child["metadata"].get("ownerReferences") or []
-        uid = self.model["metadata"]["uid"]
-        return any(o.get("controller") and o.get("kind") == KIND and o.get("uid") == uid for o in owners)
+        return controls(self.model, child)

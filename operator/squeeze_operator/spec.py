@@ -124,11 +124,11 @@ def _parse(raw: Mapping[str, Any]) -> ModelSpec:
     if profile_name not in PROFILES:
         raise SpecError(f"spec.profile {profile_name!r} is unknown; use one of {', '.join(PROFILES)}")
     profile = PROFILES[profile_name]
-    accelerator = _accelerator(raw.get("accelerator") or {})
+    accelerator = parse_accelerator(raw.get("accelerator") or {})
     on_gpu = accelerator.gpus > 0
     placement = dict(raw.get("placement") or {})
     spec = ModelSpec(
-        weights=_weights(raw["weights"]),
+        weights=parse_weights(raw["weights"]),
         profile=profile_name,
         scaling=_scaling(raw.get("scaling") or {}, profile),
         batching=_batching(raw.get("batching") or {}, profile, on_gpu=on_gpu),
@@ -161,7 +161,7 @@ def _precision(raw: Any) -> str:
     return str(raw)
 
 
-def _weights(raw: Mapping[str, Any]) -> Weights:
+def parse_weights(raw: Mapping[str, Any]) -> Weights:
     uri, digest = str(raw["uri"]), raw.get("sha256")
     if digest is None:
         return Weights(uri)
@@ -195,7 +195,7 @@ def _batching(raw: Mapping[str, Any], profile: Profile, *, on_gpu: bool) -> Batc
     )
 
 
-def _accelerator(raw: Mapping[str, Any]) -> Accelerator:
+def parse_accelerator(raw: Mapping[str, Any]) -> Accelerator:
     return Accelerator(int(raw.get("gpus", 0)), str(raw.get("resourceName", "nvidia.com/gpu")))
 
 

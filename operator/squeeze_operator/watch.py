@@ -22,10 +22,17 @@ from squeeze_operator.cache import WatchCache
 from squeeze_operator.health import watches
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.news import News
+from squeeze_operator.references import References
 
-OWNED = (*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS)
-_MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS)
-"""Kinds whose status is written again and again with the load of the moment."""
+OWNED = {
+    **dict.fromkeys((*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS), names.MODEL_LABEL),
+    # Workers themselves are looked at while their Job runs, for their progress.
+    names.JOBS: names.TRAINING_LABEL,
+}
+"""The kinds whose events concern a model or training, and the label that names it."""
+_KINDS = {names.MODEL_LABEL: names.KIND, names.TRAINING_LABEL: names.TRAINING_KIND}
+_MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS, names.TRAININGS)
+"""Kinds whose status is written again and again with the load or the progress of the moment."""
 log = logging.getLogger(__name__)
 _LOGIN_SECONDS = 300
 """A ServiceAccount's token is read again this often; the kubelet renews it long before it expires."""
@@ -48,8 +55,8 @@ def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
     # does not have; the audit finds a kind that arrives later.
     chosen.scanning.disabled = bool(namespaces)
     # Without this the memory of the operator would grow with every pod of the cluster.
-    for resource in OWNED:
-        chosen.watching.label_selectors[_selector(resource)] = names.MODEL_LABEL
+    for resource, label in OWNED.items():
+        chosen.watching.label_selectors[_selector(resource)] = label
     return chosen
 
 
@@ -63,15 +70,11 @@ def registry(
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(configuration)
 
-    async def on_model(event: Mapping[str, Any], **_: Any) -> None:
-        metadata = event["object"]["metadata"]
-        _count(names.MODELS)
-        cache.deliver(names.MODELS, event)
-        gone = event.get("type") == "DELETED"
-        audit.delivered(str(metadata["uid"]), str(metadata["resourceVersion"]), gone)
-        enqueue(Key(str(metadata["namespace"]), str(metadata["name"])))
-
-    kopf.on.event(*_selector(names.MODELS), registry=handlers, id="models")(on_model)
+    references = References()
+    for resource in (names.MODELS, names.TRAININGS):
+        kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
+            _on_owner(resource, cache, audit, references, enqueue)
+        )
     for resource in OWNED:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
             _on_child(resource, cache, enqueue)
@@ -171,7 +174,7 @@ class Watches:
         alive = running_watchers()
         return [
             resource
-            for resource in (names.MODELS, *OWNED)
+            for resource in (names.MODELS, names.TRAININGS, *OWNED)
             if not any(watches(name, resource) for name in alive)
         ]
 
@@ -191,10 +194,37 @@ def quiet_logs() -> None:
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
 
 
+def _on_owner(
+    resource: Resource,
+    cache: WatchCache,
+    audit: WatchAudit,
+    references: References,
+    enqueue: Callable[[Key], None],
+) -> Callable[..., Awaitable[None]]:
+    news = News()
+
+    async def on_owner(event: Mapping[str, Any], **_: Any) -> None:
+        metadata = event["object"]["metadata"]
+        _count(resource)
+        cache.deliver(resource, event)
+        gone = event.get("type") == "DELETED"
+        audit.delivered(str(metadata["uid"]), str(metadata["resourceVersion"]), gone)
+        key = Key(str(metadata["namespace"]), str(metadata["name"]), resource.kind)
+        if resource is names.MODELS:
+            references.note(key, {} if gone else event["object"])
+        if resource in _MEASURED and not news.worth(event):
+            return
+        enqueue(key)
+        for model in references.to(key):
+            enqueue(model)
+
+    return on_owner
+
+
 def _on_child(
     resource: Resource, cache: WatchCache, enqueue: Callable[[Key], None]
 ) -> Callable[..., Awaitable[None]]:
-    news = News()
+    news, label = News(), OWNED[resource]
 
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
@@ -202,9 +232,9 @@ def _on_child(
         cache.deliver(resource, event)
         if resource in _MEASURED and not news.worth(event):
             return
-        model = (metadata.get("labels") or {}).get(names.MODEL_LABEL)
-        if model:
-            enqueue(Key(str(metadata["namespace"]), str(model)))
+        owner = (metadata.get("labels") or {}).get(label)
+        if owner:
+            enqueue(Key(str(metadata["namespace"]), str(owner), _KINDS[label]))
 
     return on_child
 

@@ -10,8 +10,10 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
+from squeezenet import termination
+
 from squeeze_predictor import listener as listeners
-from squeeze_predictor import loader, logs, quota, settings, termination, traces
+from squeeze_predictor import loader, logs, quota, settings, traces
 from squeeze_predictor.errors import StartError
 from squeeze_predictor.observing import Observer
 
@@ -32,7 +34,7 @@ def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
         with traces.started(env) as tracing:
             _serve(chosen, tracing)
     except StartError as error:
-        termination.report(error, env)
+        termination.report(str(error), env)
         return error.exit_code
     return 0
 

@@ -135,6 +135,9 @@ def _add_digits(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--seed", type=int, default=None, help="default: that of the built-in network")
     train.add_argument("--epochs", type=_positive, default=None, help="default: that of the built-in network")
     train.set_defaults(run=_run_digits_train)
+    export = commands.add_parser("export", help="write the digits as folders of pictures, to train on")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, new")
+    export.set_defaults(run=_run_digits_export)
     evaluate = commands.add_parser("evaluate", help="measure accuracy on the held-out test digits")
     _add_model(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print one JSON document")
@@ -191,6 +194,14 @@ def _run_digits_train(options: argparse.Namespace) -> int:
     train_and_save(
         options.out, options.seed, options.epochs, report=lambda line: print(line, file=sys.stderr)
     )
+    print(options.out)
+    return 0
+
+
+def _run_digits_export(options: argparse.Namespace) -> int:
+    from squeezenet.digits.export import export
+
+    export(options.out)
     print(options.out)
     return 0
 

@@ -1,6 +1,6 @@
 """The built images as a strict cluster runs them: any user id, no passwd line, nothing writable but /tmp.
 
-SQUEEZESERVE_{PREDICTOR,TORCH,OPERATOR,STORAGE}_IMAGE name others than those that are built here. "torch" is
+SQUEEZESERVE_{PREDICTOR,TORCH,OPERATOR,TRAINER,STORAGE}_IMAGE name others than those built here. "torch" is
 the predictor with PyTorch in it, which no replica of the cluster needs: it is built for these tests.
 """
 
@@ -21,13 +21,15 @@ RESTRICTED = (
     *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
 )
 MEGABYTE = 1_000_000
-LIMITS = {"predictor": 500, "torch": 1200, "operator": 250, "storage": 300}
+LIMITS = {"predictor": 500, "torch": 1200, "operator": 250, "trainer": 1000, "storage": 300}
 PREDICTORS = ("predictor", "torch")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def torch_image(settings: Settings) -> None:
-    """The predictor with PyTorch, built where nobody named one."""
+def further_images(settings: Settings) -> None:
+    """The images that the cluster does not run by itself, built where nobody named one."""
+    if "SQUEEZESERVE_TRAINER_IMAGE" not in os.environ:
+        images.ensure(catalogue.product("trainer"), settings)
     if "SQUEEZESERVE_TORCH_IMAGE" not in os.environ:
         images.ensure(catalogue.product("predictor", TORCH="cpu"), settings)
 
@@ -87,7 +89,7 @@ def test_no_build_tools_are_left(name: str) -> None:
     assert python(name, spec) == "None None"
 
 
-@pytest.mark.parametrize("name", [*PREDICTORS, "operator"])
+@pytest.mark.parametrize("name", [*PREDICTORS, "operator", "trainer"])
 def test_a_user_without_a_passwd_line_has_a_name_and_a_home(name: str) -> None:
     code = "import getpass, os, pathlib; print(getpass.getuser(), pathlib.Path.home(), os.getuid())"
     assert python(name, code) == "nonroot /tmp 1000770000"
@@ -95,7 +97,12 @@ def test_a_user_without_a_passwd_line_has_a_name_and_a_home(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("predictor", "squeeze_predictor"), ("torch", "squeeze_predictor"), ("operator", "squeeze_operator")],
+    [
+        ("predictor", "squeeze_predictor"),
+        ("torch", "squeeze_predictor"),
+        ("operator", "squeeze_operator"),
+        ("trainer", "squeeze_trainer"),
+    ],
 )
 def test_modules_are_compiled_in_the_image(name: str, package: str) -> None:
     code = f"import os, {package} as p; print(os.path.exists(p.__cached__))"
@@ -139,6 +146,24 @@ def test_predictor_computes_with_openblas_on_the_threads_it_was_given() -> None:
         "print('openblas' in maps, len(__import__('os').listdir('/proc/self/task')))"
     )
     assert python("torch", code) == "True 1"
+
+
+def test_trainer_trains_on_the_digits_that_it_holds() -> None:
+    given = (
+        "--iterations=2",
+        "--batch=4",
+        "--validate-every=2",
+        "--workers=0",
+        "--device=cpu",
+        "--threads=1",
+    )
+    result = run(
+        *("trainer", "finetune", "--from=builtin://digits", "--data=/usr/share/squeezeserve/digits"),
+        *(*given, "--out=/tmp/run"),
+        options=("--entrypoint", "squeezenet"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "test top-1" in result.stderr
 
 
 def test_operator_tells_its_options() -> None:

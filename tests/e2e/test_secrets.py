@@ -19,8 +19,8 @@ def test_failed_downloads_tell_their_cause_and_no_credentials(namespace: Namespa
     store.install(namespace.settings)
     store.put("models", "digits/model.safetensors", b"weights")
     accounts = {
-        "refused": store.service_account("wrong-key", WRONG_KEY),
-        "unreachable": store.service_account("wrong-host", WRONG_KEY, f"nowhere.{namespace.name}.svc"),
+        "refused": store.wrong_account("wrong-key", WRONG_KEY),
+        "unreachable": store.wrong_account("wrong-host", WRONG_KEY, f"nowhere.{namespace.name}.svc"),
     }
     for name, account in accounts.items():
         spec = {"weights": {"uri": "s3://models/digits"}, "placement": {"serviceAccountName": account}}

@@ -56,7 +56,7 @@ def test_imagenet_weights_from_an_s3_store_in_the_cluster(
         {
             "weights": {"uri": "s3://models/imagenet"},
             "resources": SMALL,
-            "placement": {"serviceAccountName": store.service_account()},
+            "placement": {"serviceAccountName": store.service_account},
         },
     )
     namespace.wait_ready("stored")

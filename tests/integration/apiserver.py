@@ -205,12 +205,17 @@ class ControlPlane:
 
     def start_garbage_collector(self) -> None:
         """Starts kube-controller-manager with only the garbage collector in it."""
+        self.start_controller("garbage-collector-controller")
+
+    def start_controller(self, name: str) -> None:
+        """Starts kube-controller-manager with only this controller in it."""
         self._spawn(
-            "kube-controller-manager",
+            name,
             f"--kubeconfig={self.kubeconfig}",
-            "--controllers=garbage-collector-controller",
+            f"--controllers={name}",
             "--leader-elect=false",
             "--secure-port=0",
+            program="kube-controller-manager",
         )
 
     def write_kubeconfig(self, path: Path, token: str) -> Path:
@@ -242,11 +247,15 @@ class ControlPlane:
         )
         self._wait_ready("etcd", f"{client}/health")
 
-    def _spawn(self, name: str, *arguments: str) -> None:
+    def _spawn(self, name: str, *arguments: str, program: str = "") -> None:
         log = (self.folder / f"{name}.log").open("ab")
         environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
         self._processes[name] = subprocess.Popen(
-            [str(binary(name)), *arguments], stdout=log, stderr=log, env=environment, cwd=self.folder
+            [str(binary(program or name)), *arguments],
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=self.folder,
         )
         log.close()
 
@@ -335,11 +344,11 @@ def _write_certificates(folder: Path) -> None:
 
 @contextlib.contextmanager
 def running_control_plane(folder: Path) -> Iterator[ControlPlane]:
-    """A started control plane with the SqueezeModel CRD, stopped and removed at the end."""
+    """A started control plane with the project's CRDs, stopped and removed at the end."""
     plane = ControlPlane(folder)
     try:
         plane.start()
-        plane.install_crds(REPOSITORY / "manifests" / "crds" / "squeezemodels.yaml")
+        plane.install_crds(*sorted((REPOSITORY / "manifests" / "crds").glob("*.yaml")))
         yield plane
     finally:
         plane.stop()

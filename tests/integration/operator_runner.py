@@ -14,7 +14,9 @@ from squeeze_operator.health import Health
 from squeeze_operator.main import run
 from squeeze_operator.settings import Settings
 from squeeze_operator.snapshot import Options, Served
+from squeeze_operator.training.gather import ProgressReader
 
+TRAINER_IMAGE = "registry.example/trainer:1"
 MODELS = "/apis/squeezeserve.io/v1alpha1/namespaces/{}/squeezemodels"
 
 # Exactly what the operator needs: a verb too few and a test fails.
@@ -23,6 +25,10 @@ RULES = [
     for group, resource, verbs in (
         ("squeezeserve.io", "squeezemodels", ["get", "list", "watch"]),
         ("squeezeserve.io", "squeezemodels/status", ["patch"]),
+        ("squeezeserve.io", "squeezetrainings", ["get", "list", "watch"]),
+        ("squeezeserve.io", "squeezetrainings/status", ["patch"]),
+        ("batch", "jobs", ["get", "list", "watch", "create", "patch"]),
+        ("", "services", ["get", "create", "patch"]),
         ("serving.kserve.io", "inferenceservices", ["get", "list", "watch", "create", "patch"]),
         ("policy", "poddisruptionbudgets", ["get", "list", "watch", "create", "patch"]),
         (
@@ -66,6 +72,7 @@ class RunningOperator:
     def __init__(self, kubeconfig: Path, **overrides: Any) -> None:
         options = Options(
             predictor_image="registry.example/predictor:1",
+            trainer_image=TRAINER_IMAGE,
             allow_cpu_fallback=True,
             prometheus_address="http://prometheus.example:9090",
             domain_template=overrides.pop("domain_template", Options("").domain_template),
@@ -80,6 +87,9 @@ class RunningOperator:
         self.served: Served | None = None
         self.read_served: ServedReader = self._answer
         """How replicas are asked, which a test may replace at any time."""
+        self.progress: dict[str, Any] | None = None
+        self.read_progress: ProgressReader = self._tell
+        """How leading workers are asked, which a test may replace at any time."""
         self.error: BaseException | None = None
         self._configuration = Configuration()
         config.load_kube_config(str(kubeconfig), client_configuration=self._configuration)
@@ -118,7 +128,14 @@ class RunningOperator:
     def _main(self) -> None:
         async def body() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await run(self.settings, self._configuration, self._stop, self._ask, self.health)
+            await run(
+                self.settings,
+                self._configuration,
+                self._stop,
+                self._ask,
+                self._follow,
+                self.health,
+            )
 
         try:
             asyncio.run(body())
@@ -130,6 +147,12 @@ class RunningOperator:
 
     async def _answer(self, *_: Any) -> Served | None:
         return self.served
+
+    async def _follow(self, pods: Any) -> dict[str, Any] | None:
+        return await self.read_progress(pods)
+
+    async def _tell(self, *_: Any) -> dict[str, Any] | None:
+        return self.progress
 
 
 class Model:

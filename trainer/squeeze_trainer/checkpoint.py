@@ -30,6 +30,11 @@ def name(attempt: int, iteration: int) -> str:
     return f"{attempt:09}-{iteration:09}.pt"
 
 
+def is_name(text: str) -> bool:
+    """Whether a file of this name is a complete checkpoint."""
+    return _NAME.fullmatch(text) is not None
+
+
 def save(folder: Path, attempt: int, iteration: int, content: Content) -> Path:
     """Writes a checkpoint and removes old ones; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +56,7 @@ def list_all(folder: Path) -> list[Path]:
     """Complete checkpoints, the newest first."""
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+    return sorted((path for path in folder.iterdir() if is_name(path.name)), reverse=True)
 
 
 def load_newest(folder: Path, report: Callable[[str], None]) -> Content | None:

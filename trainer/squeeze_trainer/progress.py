@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from squeezenet.terminal import printable
 
+from squeeze_trainer.progress_file import ProgressFile
 from squeeze_trainer.state import Point, State, Validation
 from squeeze_trainer.step import Outcome
 
@@ -53,15 +54,16 @@ class Silent:
 
 
 class Shown:
-    """The leader's view. ``seconds``: between two lines where there is no terminal."""
+    """The leader's view. ``seconds``: between two lines without a terminal; ``file``: for programs."""
 
-    def __init__(self, seconds: float, events: Path | None = None) -> None:
+    def __init__(self, seconds: float, events: Path | None = None, file: ProgressFile | None = None) -> None:
         self._console = Console(stderr=True)
         self._bar = _bar(self._console) if self._console.is_terminal else None
         self._task = self._bar.add_task("", total=None, facts="") if self._bar else None
         self._seconds, self._pace = seconds, Pace()
         self._events: Any = None
         self._folder = events
+        self._file = file
 
     def __enter__(self) -> Shown:
         if self._bar:
@@ -83,6 +85,9 @@ class Shown:
     def step(self, state: State, budget: int, outcome: Outcome, rate: float) -> None:
         """A step was made: moves the bar, or writes a line if it is time."""
         self._pace.add(outcome.pictures, time.monotonic())
+        if self._file is not None:
+            seconds_left = self._pace.seconds_left(budget - state.iteration)
+            self._file.step(state, budget, outcome.loss, seconds_left)
         best = f" · best {state.best.top1:.1%}" if state.best else ""
         facts = (
             f"loss {outcome.loss:.4f} · lr {rate:.2g} · {self._pace.pictures_per_second:.0f} pictures/s{best}"

@@ -14,7 +14,7 @@ from squeezenet import artifact as artifacts
 from squeezenet.artifact import Artifact
 from squeezenet.errors import ConfigError
 
-from squeeze_trainer import checkpoint, dataset, listing, network, record, report
+from squeeze_trainer import checkpoint, dataset, listing, network, progress_file, record, report
 from squeeze_trainer.distributed import Group, group
 from squeeze_trainer.errors import CheckpointError, DataError, InterruptedRun
 from squeeze_trainer.evaluate import Evaluation, Evaluator, check_damage
@@ -23,6 +23,7 @@ from squeeze_trainer.layouts import SPLITS
 from squeeze_trainer.listing import Listing, Split
 from squeeze_trainer.loop import Trainer
 from squeeze_trainer.progress import Shown, Silent
+from squeeze_trainer.progress_file import ProgressFile
 from squeeze_trainer.settings import DataSettings, RunSettings, TestSettings
 from squeeze_trainer.stopping import Stop, listening
 from squeeze_trainer.store import Store
@@ -213,7 +214,8 @@ def _view(settings: RunSettings, members: Group) -> Iterator[Shown | Silent]:
     if not members.leads:
         yield Silent()
         return
-    with Shown(settings.log_seconds, settings.out / EVENTS) as view:
+    file = ProgressFile(settings.out / progress_file.NAME)
+    with Shown(settings.log_seconds, settings.out / EVENTS, file) as view:
         yield view
 
 

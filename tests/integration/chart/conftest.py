@@ -1,18 +1,18 @@
-"""An API server of the chart's own: its tests install and delete the CRD that the others rely on."""
+"""An API server of the chart's own: its tests install and delete the CRDs that the others rely on."""
 
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from integration.apiserver import ControlPlane, binary
-from integration.chart.release import CRD, ApiServer, Helm
+from integration.chart.release import CRD, TRAINING_CRD, ApiServer, Helm
 from integration.kserve import kserve_crd
 from unit.chart.chart_rendering import NAMESPACE
 
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A cluster without nodes and without the SqueezeModel CRD.
+    """A cluster without nodes and without the project's CRDs.
 
     It has the release's namespace, under the restricted standard, and those that the scenarios name.
     """
@@ -51,4 +51,4 @@ def helm(api_server: ApiServer) -> Iterator[Helm]:
     yield run
     for release in run("list", "--short").split():
         run("uninstall", release)
-    api_server.kubectl("delete", "crd", CRD, "--ignore-not-found")
+    api_server.kubectl("delete", "crd", CRD, TRAINING_CRD, "--ignore-not-found")

@@ -9,7 +9,7 @@ from pathlib import Path
 from integration.apiserver import ControlPlane, binary
 from unit.chart.chart_rendering import helm_program
 
-CRD = "squeezemodels.squeezeserve.io"
+CRD, TRAINING_CRD = "squeezemodels.squeezeserve.io", "squeezetrainings.squeezeserve.io"
 Helm = Callable[..., str]
 """Runs helm in the release's namespace; `check=False` lets it fail."""
 

@@ -6,7 +6,7 @@ No node runs here, so no pod does; tests/e2e runs the operator.
 import json
 
 import pytest
-from integration.chart.release import CRD, ApiServer, Helm
+from integration.chart.release import CRD, TRAINING_CRD, ApiServer, Helm
 from unit.chart.chart_rendering import CHART, NAMESPACE, ROOT, SCENARIOS, only, pod_specs, scenario
 
 MODEL = {
@@ -53,7 +53,7 @@ def test_install_yaml_applies_twice_and_by_server_side_apply(api_server: ApiServ
         objects = [
             ("deployment,service,serviceaccount", "-n", NAMESPACE, "--all"),
             ("clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/part-of=squeezeserve"),
-            ("crd", CRD),
+            ("crd", CRD, TRAINING_CRD),
         ]
         for selection in objects:
             api_server.kubectl("delete", *selection)

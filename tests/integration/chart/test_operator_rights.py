@@ -14,6 +14,7 @@ import pytest
 from integration import apiserver
 from integration.apiserver import OPERATOR_TOKEN, OPERATOR_USER, ControlPlane, Kube, free_port
 from integration.chart.release import ApiServer, Helm
+from integration.training_runner import TRAININGS, training
 from unit.chart.chart_rendering import CHART, operator_container, rendered
 
 ACCOUNT = ("--set", f"serviceAccount.name={OPERATOR_USER.rpartition(':')[2]}")
@@ -60,10 +61,11 @@ def answers(url: str) -> bool:
         return False
 
 
-def create_model(kube: Kube, namespace: str) -> None:
+def create_both(kube: Kube, namespace: str) -> None:
     spec = {"weights": {"uri": "builtin://digits"}}
     body = {"apiVersion": "squeezeserve.io/v1alpha1", "kind": "SqueezeModel", "metadata": {"name": "digits"}}
     kube.create(MODELS.format(namespace), body | {"spec": spec})
+    kube.create(TRAININGS.format(namespace), training("digits"))
 
 
 def conditions(kube: Kube, namespace: str) -> Any:
@@ -76,13 +78,19 @@ def assert_all_is_done(kube: Kube, namespace: str) -> None:
     eventually(lambda: kube.get(f"{SERVICES.format(namespace)}/digits"), "an InferenceService")
     eventually(lambda: kube.get(f"{BUDGETS.format(namespace)}/digits-predictor"), "a PodDisruptionBudget")
     eventually(lambda: conditions(kube, namespace), "conditions in the status")
+    workers = "namespaces/{}/{}/digits-training"
+    eventually(lambda: kube.get(f"/apis/batch/v1/{workers.format(namespace, 'jobs')}"), "a Job")
+    eventually(lambda: kube.get(f"/api/v1/{workers.format(namespace, 'services')}"), "a Service")
+    eventually(
+        lambda: "conditions" in kube.get(f"{TRAININGS.format(namespace)}/digits")["status"], "its state"
+    )
 
 
 def test_the_charts_cluster_role_is_enough(api_server: ApiServer, helm: Helm, tmp_path: Path) -> None:
     helm("install", "squeezeserve", str(CHART), *ACCOUNT)
     kube = api_server.plane.client()
     with running_operator(api_server.plane, tmp_path, *ACCOUNT) as log:
-        create_model(kube, "team-a")
+        create_both(kube, "team-a")
         assert_all_is_done(kube, "team-a")
     for word in ("403", "orbidden", "Not enough permissions"):
         assert word not in log.read_text()
@@ -95,8 +103,8 @@ def test_a_role_in_one_namespace_is_enough_for_that_one(
     helm("install", "squeezeserve", str(CHART), *values)
     kube = api_server.plane.client()
     with running_operator(api_server.plane, tmp_path, *values):
-        create_model(kube, "team-a")
-        create_model(kube, "team-b")
+        create_both(kube, "team-a")
+        create_both(kube, "team-b")
         assert_all_is_done(kube, "team-b")
         assert conditions(kube, "team-a") is None
 

@@ -24,7 +24,8 @@ def model(name: str = "m", **spec: Any) -> dict[str, Any]:
 
 def dry_run(plane: ControlPlane, body: dict[str, Any]) -> dict[str, Any]:
     """What the API server would store."""
-    answer: dict[str, Any] = plane.client().create(f"{PATH}?dryRun=All", body)
+    path = PATH.replace("squeezemodel", body["kind"].lower())
+    answer: dict[str, Any] = plane.client().create(f"{path}?dryRun=All", body)
     return answer
 
 
@@ -105,6 +106,23 @@ REFUSED = [
     ),
     ("no quantity", {"resources": {"limits": {"cpu": "two"}}}, "spec.resources.limits.cpu"),
     ("empty image", {"image": ""}, "spec.image"),
+    ("no place of weights", {"weights": {}}, "set spec.weights.uri, or spec.weights.trainingRef"),
+    (
+        "two places of weights",
+        {"weights": {"uri": "builtin://digits", "trainingRef": {"name": "t"}}},
+        "and not both",
+    ),
+    (
+        "digest of a training",
+        {"weights": {"trainingRef": {"name": "t"}, "sha256": DIGEST}},
+        "brings its own digest",
+    ),
+    ("gate without a training", {"gate": {"minTop1": 0.9}}, "set spec.weights.trainingRef"),
+    (
+        "gate above all",
+        {"weights": {"trainingRef": {"name": "t"}}, "gate": {"minTop1": 97}},
+        "spec.gate.minTop1",
+    ),
 ]
 
 
@@ -147,6 +165,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("min equals max", {"scaling": {"minReplicas": 3, "maxReplicas": 3}}),
     ("min above the default max", {"scaling": {"minReplicas": 30}}),
     ("MIG slice", {"accelerator": {"gpus": 1, "resourceName": "nvidia.com/mig-1g.10gb"}}),
+    ("gate of a training", {"weights": {"trainingRef": {"name": "t"}}, "gate": {"minTop1": 1}}),
     ("integer quantity", {"resources": {"limits": {"cpu": 2, "memory": "1.5Gi"}}}),
 ]
 
@@ -180,8 +199,9 @@ def test_every_sample_is_accepted(control_plane: ControlPlane, file: Any) -> Non
         dry_run(control_plane, document)
 
 
-def test_every_field_is_described() -> None:
-    crd = yaml.safe_load((REPOSITORY / "manifests" / "crds" / "squeezemodels.yaml").read_text())
+@pytest.mark.parametrize("plural", ["squeezemodels", "squeezetrainings"])
+def test_every_field_is_described(plural: str) -> None:
+    crd = yaml.safe_load((REPOSITORY / "manifests" / "crds" / f"{plural}.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     missing: list[str] = []
 

@@ -178,4 +178,4 @@ def test_deletion_leaves_nothing(model: Make, control_plane: ControlPlane) -> No
             timeout=60,
         )
     finally:
-        control_plane.stop_process("kube-controller-manager")
+        control_plane.stop_process("garbage-collector-controller")

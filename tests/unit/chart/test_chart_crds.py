@@ -14,7 +14,7 @@ def rendered_crds() -> dict[str, Object]:
 
 
 def test_the_project_has_crds() -> None:
-    assert [path.name for path in SOURCES] == ["squeezemodels.yaml"]
+    assert [path.name for path in SOURCES] == ["squeezemodels.yaml", "squeezetrainings.yaml"]
 
 
 def test_the_charts_copies_are_the_projects_crds_byte_for_byte() -> None:

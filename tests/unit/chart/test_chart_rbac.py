@@ -14,7 +14,11 @@ WRITE = frozenset({"create", "patch"})
 OPERATOR = {
     ("squeezeserve.io", "squeezemodels"): READ,
     ("squeezeserve.io", "squeezemodels/status"): frozenset({"patch"}),
+    ("squeezeserve.io", "squeezetrainings"): READ,
+    ("squeezeserve.io", "squeezetrainings/status"): frozenset({"patch"}),
     ("serving.kserve.io", "inferenceservices"): READ | WRITE,
+    ("batch", "jobs"): READ | WRITE,
+    ("", "services"): WRITE | {"get"},
     ("policy", "poddisruptionbudgets"): READ | WRITE,
     ("autoscaling", "horizontalpodautoscalers"): READ | WRITE | {"delete"},
     ("keda.sh", "scaledobjects"): READ | WRITE | {"delete"},
@@ -24,11 +28,11 @@ OPERATOR = {
     ("", "events"): frozenset({"create"}),
 }
 CLUSTER_ONLY = {("apiextensions.k8s.io", "customresourcedefinitions"): frozenset({"list", "watch"})}
-VIEW = {("squeezeserve.io", "squeezemodels"): READ, ("squeezeserve.io", "squeezemodels/status"): READ}
+OURS = ("squeezemodels", "squeezetrainings")
+VIEW = {("squeezeserve.io", kind + part): READ for kind in OURS for part in ("", "/status")}
 EDIT = {
-    ("squeezeserve.io", "squeezemodels"): frozenset(
-        {"create", "update", "patch", "delete", "deletecollection"}
-    )
+    ("squeezeserve.io", kind): frozenset({"create", "update", "patch", "delete", "deletecollection"})
+    for kind in OURS
 }
 
 
@@ -53,15 +57,14 @@ def roles(objects: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_table_is_what_the_operators_own_list_of_kinds_needs() -> None:
-    read = {names.MODELS, names.DEPLOYMENTS}
+    read = {names.MODELS, names.TRAININGS, names.DEPLOYMENTS}
     assert all(OPERATOR[kind.group, kind.plural] == READ for kind in read)
-    assert all(
-        OPERATOR[kind.group, kind.plural] - {"delete"} == READ | WRITE for kind in names.CHILDREN.values()
-    )
-    known = {
-        (kind.group, kind.plural) for kind in (*read, names.PODS, *names.CHILDREN.values(), names.EVENTS)
-    }
-    assert set(OPERATOR) == known | {(names.GROUP, "squeezemodels/status")}
+    for kind in names.WRITTEN.values():
+        seen = {"get"} if kind in names.UNWATCHED else READ
+        assert OPERATOR[kind.group, kind.plural] - {"delete"} == seen | WRITE
+    known = {(kind.group, kind.plural) for kind in (*read, names.PODS, *names.WRITTEN.values(), names.EVENTS)}
+    status = {(names.GROUP, f"{kind.plural}/status") for kind in (names.MODELS, names.TRAININGS)}
+    assert set(OPERATOR) == known | status
 
 
 def test_rights_of_an_operator_for_every_namespace() -> None:

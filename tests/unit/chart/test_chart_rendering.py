@@ -95,25 +95,30 @@ def settings_of(name: str) -> Settings:
 
 
 def test_default_arguments_of_the_operator() -> None:
-    options = Options(predictor_image="squeezeserve/predictor:0.1.0")
+    options = Options("squeezeserve/predictor:0.1.0", "squeezeserve/trainer:0.1.0")
     assert settings_of("default") == Settings(options=options, log_format="json")
 
 
 def test_every_value_for_the_operator_reaches_it() -> None:
     options = Options(
-        predictor_image="squeezeserve/predictor:0.1.0",
+        "squeezeserve/predictor:0.1.0",
+        "squeezeserve/trainer:0.1.0",
         domain_template="{{ .Namespace }}-{{ .Name }}.{{ .IngressDomain }}",
     )
     assert settings_of("namespaced") == Settings(
         options=options, namespaces=("team-a", "team-b"), log_format="text", log_level="DEBUG", workers=1
     )
     kind = settings_of("kind").options
-    assert (kind.predictor_image, kind.allow_cpu_fallback) == (
+    assert (kind.predictor_image, kind.trainer_image, kind.allow_cpu_fallback) == (
         "localhost:5001/squeezeserve/predictor:0.1.0",
+        "squeezeserve/trainer:0.1.0",
         True,
     )
     pulled = rendered("--set", "predictor.image.pullPolicy=Always")
     assert "--image-pull-policy=Always" in operator_container(pulled)["args"]
+    trained = rendered("--set", "trainer.image.pullPolicy=Never,trainer.image.tag=v9")
+    arguments = {"--trainer-pull-policy=Never", "--trainer-image=squeezeserve/trainer:v9"}
+    assert arguments <= set(operator_container(trained)["args"])
 
 
 @each_scenario

@@ -54,7 +54,8 @@ def test_an_upgrade_moves_both_images(next_version: Path) -> None:
 
 def test_a_pinned_predictor_image_rolls_no_model(next_version: Path) -> None:
     """The predictor's image is the only thing of the chart that reaches the pods of models."""
-    now = template(next_version, "--set-string", "predictor.image.tag=0.1.0")
+    pins = ("--set-string", "predictor.image.tag=0.1.0", "--set-string", "trainer.image.tag=0.1.0")
+    now = template(next_version, *pins)
     assert operator_container(now)["args"] == operator_container(rendered())["args"]
     assert operator_container(now)["image"] == "squeezeserve/operator:9.9.9"
 
@@ -74,7 +75,8 @@ def test_an_upgrade_changes_no_immutable_field(next_version: Path) -> None:
 
 
 def test_a_new_chart_around_the_same_images_does_not_restart_the_operator(next_version: Path) -> None:
-    pins = ("--set-string", "image.tag=0.1.0", "--set-string", "predictor.image.tag=0.1.0")
+    images = ("image", "predictor.image", "trainer.image")
+    pins = [word for image in images for word in ("--set-string", f"{image}.tag=0.1.0")]
     pods = [
         only(each, "Deployment")["spec"]["template"] for each in (template(next_version, *pins), rendered())
     ]

@@ -38,7 +38,7 @@ def test_the_namespace_enforces_the_restricted_standard() -> None:
 
 def test_every_object_has_the_types_of_the_api() -> None:
     assert [found for item in installed() for found in problems(item)] == []
-    assert len(of_kind(installed(), "CustomResourceDefinition")) == 1
+    assert len(of_kind(installed(), "CustomResourceDefinition")) == 2
 
 
 @pytest.fixture

@@ -59,9 +59,9 @@ def strict(schema: Any) -> Any:
     return made
 
 
-def model_validator() -> jsonschema.Draft202012Validator:
-    """Validates SqueezeModels by the CRD, CEL rules apart."""
-    crd = yaml.safe_load((REPO / "manifests" / "crds" / "squeezemodels.yaml").read_text())
+def validator_of(plural: str) -> jsonschema.Draft202012Validator:
+    """Validates objects of a CRD, CEL rules apart."""
+    crd = yaml.safe_load((REPO / "manifests" / "crds" / f"{plural}.yaml").read_text())
     return jsonschema.Draft202012Validator(strict(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]))
 
 
@@ -98,14 +98,15 @@ def test_paths_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_samples_parse_and_satisfy_the_api(path: Path) -> None:
-    validator = model_validator()
+    kinds = {kind: validator_of(f"{kind.lower()}s") for kind in ("SqueezeModel", "SqueezeTraining")}
     text = path.read_text()
     for block in markdown.blocks(text, "json"):
         json.loads(block.text)
     for block in markdown.blocks(text, "yaml"):
         for document in yaml.safe_load_all(block.text):
-            if document.get("kind") == "SqueezeModel":
-                assert [error.message for error in validator.iter_errors(document)] == []
+            if document.get("kind") in kinds:
+                errors = kinds[document["kind"]].iter_errors(document)
+                assert [error.message for error in errors] == []
 
 
 def test_the_documentation_shows_a_model() -> None:
@@ -190,4 +191,4 @@ def test_wrong_samples_are_noticed(spec: dict[str, Any]) -> None:
         "metadata": {"name": "a"},
         "spec": spec,
     }
-    assert list(model_validator().iter_errors(model))
+    assert list(validator_of("squeezemodels").iter_errors(model))

@@ -11,6 +11,7 @@ from squeeze_operator import failures
 from squeeze_operator import metrics as operator_metrics
 from squeeze_operator.profiles import PROFILES, Profile, Speed
 from squeeze_operator.reasons import Reason
+from squeeze_operator.training.reasons import TrainingReason
 from squeeze_predictor import metrics as predictor_metrics
 from squeeze_predictor import settings as predictor_settings
 from squeeze_predictor.openapi import parts as openapi_parts
@@ -50,6 +51,11 @@ def starting_with(prefix: str, cells: Iterable[str]) -> set[str]:
 def test_every_reason_is_documented_once_and_no_other() -> None:
     listed = markdown.first_cells(OPERATIONS, "Conditions and reasons")
     assert sorted(listed) == sorted(str(reason) for reason in Reason)
+
+
+def test_every_reason_of_a_training_is_documented_once_and_no_other() -> None:
+    listed = markdown.first_cells(OPERATIONS, "Trainings")
+    assert sorted(listed) == sorted(str(reason) for reason in TrainingReason)
 
 
 def test_metrics_are_those_of_the_code() -> None:
@@ -191,8 +197,9 @@ def test_options_of_training_are_those_of_the_commands() -> None:
         add(parser)
         flags |= set(parser._option_string_actions)
     torchruns = {"--nproc-per-node", "--max-restarts"}
+    elsewhere = {"--for", "--watch", "--timeout", "--build-arg"}  # kubectl's and docker's
     used = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", " ".join(markdown.code(TRAINING))))
-    assert used - torchruns - {"--model", "--help"} <= flags
+    assert used - torchruns - elsewhere - {"--model", "--help"} <= flags
     assert "--data" in used
 
 

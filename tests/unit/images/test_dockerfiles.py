@@ -8,7 +8,7 @@ import pytest
 
 REPO = Path(__file__).parents[3]
 IMAGES = REPO / "images"
-NAMES = ("predictor", "operator", "storage-initializer")
+NAMES = ("predictor", "operator", "trainer", "storage-initializer")
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 
 
@@ -82,6 +82,7 @@ def test_no_machine_architecture_is_written_down(name: str) -> None:
     [
         ("predictor/squeeze-predictor", "squeeze-predictor"),
         ("predictor/squeezenet-command", "squeezenet"),
+        ("trainer/squeeze-training-worker", "squeeze-training-worker"),
         ("operator/squeeze-operator", "squeeze-operator"),
     ],
 )

@@ -11,7 +11,10 @@ from squeeze_operator.audit import WatchAudit, run_audit
 from squeeze_operator.names import Key, Resource
 
 MODELS = [
-    {"metadata": {"uid": str(n), "resourceVersion": "1", "namespace": "default", "name": f"m{n}"}}
+    {
+        "kind": "SqueezeModel",
+        "metadata": {"uid": str(n), "resourceVersion": "1", "namespace": "default", "name": f"m{n}"},
+    }
     for n in "ab"
 ]
 
@@ -87,3 +90,9 @@ async def test_missing_watchers_of_a_kind_that_is_not_served_are_forgotten() -> 
 async def test_an_api_server_that_fails_meanwhile_hides_no_arrival() -> None:
     down = ApiError(500, "etcd is away")
     assert await audited([False, down, *[True] * 9], 4) == [[], [], ["ma", "mb"], []]
+
+
+async def test_a_training_is_looked_at_as_a_training() -> None:
+    audit = WatchAudit()
+    training = {"kind": "SqueezeTraining", "metadata": MODELS[0]["metadata"]}
+    assert audit.compare([training]) == [Key("default", "ma", "SqueezeTraining")]

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 from squeeze_operator.cache import Reads, WatchCache, slim
-from squeeze_operator.names import AUTOSCALERS, FIELD_MANAGER, INFERENCE_SERVICES, PODS, Key, Resource
+from squeeze_operator.names import (
+    AUTOSCALERS,
+    FIELD_MANAGER,
+    INFERENCE_SERVICES,
+    PODS,
+    SERVICES,
+    Key,
+    Resource,
+)
 
 KEY = Key("team", "digits")
 Json = dict[str, Any]
@@ -43,7 +51,7 @@ class Server:
 
 async def look(cache: WatchCache, server: Server, live: bool = False) -> Json | None:
     reads = Reads(server, cache, live)  # type: ignore[arg-type]
-    return await reads.get(INFERENCE_SERVICES, *KEY)
+    return await reads.get(INFERENCE_SERVICES, KEY.namespace, KEY.name)
 
 
 async def pods(cache: WatchCache, server: Server, live: bool = False) -> list[str]:
@@ -133,3 +141,12 @@ def test_what_is_kept_is_what_the_operator_looks_at() -> None:
     }
     assert live["metadata"]["managedFields"] == [theirs, ours], "the original is left alone"
     assert slim({"metadata": {"managedFields": [theirs]}}) == {"metadata": {}}
+
+
+async def test_a_kind_without_a_watch_is_asked_for_each_time() -> None:
+    cache, server = WatchCache(), Server(service(5))
+    reads = Reads(server, cache, live=False)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert await reads.get(SERVICES, KEY.namespace, KEY.name) == service(5)
+    assert server.asked == 2
+    assert cache.get(SERVICES, KEY) is None

@@ -376,10 +376,11 @@ def test_every_fault_of_the_table_of_reasons_is_in_this_table() -> None:
     elsewhere = {"NameTaken", "WeightsNotFound", "DigestMismatch", "ConfigInvalid"}
     only_secondary = {"Settled", "Stalled", "Progressing", "ReplicasAnswer", "NoReplicaAnswers"}
     updates = {"NoRoomForUpdate", "ReplacingInPlace"}
+    trained = {"WaitingForTraining", "TrainingFailed", "GateNotPassed"}
     scaling = {
         *("FixedReplicas", "FollowsLoad", "AutoscalerStarting", "OldAutoscalerPresent", "WaitingForMetrics"),
         *("MetricsMissing", "RequestsMissing", "AnotherAutoscaler", "ScaledToZero", "NoRoomToScale"),
         *("AtMaxReplicas", "Flapping", "KedaNotActing"),
     }
-    rest = {str(r) for r in Reason} - told - elsewhere - only_secondary - updates - scaling
+    rest = {str(r) for r in Reason} - told - elsewhere - only_secondary - updates - trained - scaling
     assert rest == {"AllReplicasCurrent", "ReplicasOutdated"}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from squeeze_operator.conditions import find
-from squeeze_operator.decide import Decision, decide
+from squeeze_operator.decide import decide
+from squeeze_operator.decision import Decision
 from squeeze_operator.snapshot import Snapshot
 from unit.operator_snapshots import OPTIONS, ROUTED, replicas, seen
 

@@ -43,7 +43,10 @@ def health(clock: Clock) -> Health:
 
 def item(uid: str, version: str) -> dict[str, Any]:
     """A listed SqueezeModel."""
-    return {"metadata": {"uid": uid, "resourceVersion": version, "namespace": "ns", "name": uid}}
+    return {
+        "kind": "SqueezeModel",
+        "metadata": {"uid": uid, "resourceVersion": version, "namespace": "ns", "name": uid},
+    }
 
 
 def test_a_fresh_operator_is_alive_and_ready(health: Health) -> None:

@@ -169,6 +169,8 @@ def test_a_measurement_is_no_news_and_every_other_change_is() -> None:
     assert worth(status=measured | {"desiredReplicas": 2})
     assert worth(spec={"minReplicas": 2})
     assert worth(metadata={"uid": "u", "labels": {"a": "b"}})
+    assert worth()
+    assert not worth(status=measured | {"progress": {"iteration": 9}, "summary": "9/10 (90 %)"})
     assert worth("DELETED")
     assert worth("ADDED")
 

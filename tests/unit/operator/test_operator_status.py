@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from squeeze_operator.conditions import find, with_times
-from squeeze_operator.decide import Announcement, decide
+from squeeze_operator.decide import decide
+from squeeze_operator.decision import Announcement
 from squeeze_operator.snapshot import ApplyError, Served
 from unit.operator_snapshots import ROUTED, ended, replicas, seen, starting
 

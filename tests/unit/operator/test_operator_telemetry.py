@@ -198,8 +198,20 @@ def test_text_lines_name_the_model_too() -> None:
     assert written(TextFormatter("%(message)s")) == "text\n"
 
 
+def test_lines_of_a_training_name_it_as_one() -> None:
+    with logs.about(Key("team", "digits", "SqueezeTraining")):
+        line = json.loads(written(JsonFormatter()))
+    assert (line["namespace"], line["training"]) == ("team", "digits")
+    assert "model" not in line
+
+
 @pytest.mark.parametrize(
-    ("kind", "named"), [("SqueezeModel", {"model": "digits"}), ("Pod", {"object": "Pod/digits"})]
+    ("kind", "named"),
+    [
+        ("SqueezeModel", {"model": "digits"}),
+        ("SqueezeTraining", {"training": "digits"}),
+        ("Pod", {"object": "Pod/digits"}),
+    ],
 )
 def test_lines_of_the_watches_name_their_object(kind: str, named: dict[str, str]) -> None:
     reference = {"apiVersion": "v1", "kind": kind, "name": "digits", "uid": "u", "namespace": "team"}

@@ -14,8 +14,10 @@ from squeezenet import artifact as artifacts
 from squeezenet.classify import top_k
 from squeezenet.digits import builtin, data, evaluation, training
 from squeezenet.digits.augmentation import augment
+from squeezenet.digits.export import export
 from squeezenet.digits.training import Recipe, StallWatch, TrainingError, train
 from squeezenet.engines.torch_engine import TorchEngine
+from squeezenet.errors import ConfigError
 from squeezenet.preprocess import preprocess
 from squeezenet.sources import BUILTIN
 
@@ -143,3 +145,14 @@ def test_other_networks_are_not_evaluated_on_digits(tmp_path: Path) -> None:
     folder = artifacts.save(replace(artifact, labels=tuple("abcdefghij")), tmp_path)
     with pytest.raises(builtin.ConfigError, match="not 0 to 9"):
         builtin.evaluate(str(folder))
+
+
+def test_the_exported_tree_has_the_split_of_the_built_in_network(tmp_path: Path) -> None:
+    export(tmp_path / "digits")
+    digits = data.load(0)
+    for name, subset in (("train", digits.train), ("val", digits.validation), ("test", digits.test)):
+        found = sorted((tmp_path / "digits" / name).glob("*/*.png"), key=lambda path: path.name)
+        assert [path.read_bytes() for path in found] == subset.pictures()
+        assert [path.parent.name for path in found] == [str(digit) for digit in subset.classes]
+    with pytest.raises(ConfigError, match="is not empty"):
+        export(tmp_path / "digits")

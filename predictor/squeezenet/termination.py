@@ -6,20 +6,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from squeeze_predictor.errors import StartError
-
 DEFAULT_LOG = Path("/dev/termination-log")
 # The kubelet keeps 4096 bytes for all containers of a pod together.
 _LINE_LIMIT = 2048
 
 
-def report(error: StartError, env: Mapping[str, str]) -> None:
-    """Write `<Reason>: <message>` as one line to stderr and to the termination log.
+def report(message: str, env: Mapping[str, str]) -> None:
+    """Write a message, such as `<Reason>: <sentence>`, as one line to stderr and to the termination log.
 
     The default log is written only where the kubelet has made it, so that a run on a workstation does
     not leave a file in /dev.
     """
-    line = " ".join(str(error).split())[:_LINE_LIMIT]
+    line = " ".join(message.split())[:_LINE_LIMIT]
     print(line, file=sys.stderr, flush=True)
     named = env.get("SQUEEZE_TERMINATION_LOG")
     path = Path(named) if named else DEFAULT_LOG

@@ -1,0 +1,1 @@
+"""SqueezeTraining: the same gather, decide and apply as for a SqueezeModel, towards an Indexed Job."""
