@@ -79,6 +79,7 @@ class Training:
         kubectl.kubectl("delete", "pod", name, "-n", self._namespace, "--wait=false")
 
 
+@pytest.mark.timeout(3 * SECONDS)
 @pytest.mark.usefixtures("store")
 def test_a_training_loses_a_worker_and_is_tested_gated_and_served(namespace: Namespace) -> None:
     tuned, served = sample(namespace)
@@ -90,7 +91,7 @@ def test_a_training_loses_a_worker_and_is_tested_gated_and_served(namespace: Nam
         architecture="squeezenet1_1",
         input={"resize": 40, "crop": 40},
         optimizer={"name": "adam", "learningRate": 0.0004, "batch": 16},
-        budget={"iterations": 240},
+        budget={"iterations": 120},
         workers=1,
     )
     kubectl.apply([tuned, served, other(tuned, "undisturbed"), worse])
