@@ -8,7 +8,7 @@ from integration.chart.release import ApiServer, Helm
 from integration.chart.test_operator_rights import (
     ACCOUNT,
     assert_all_is_done,
-    create_model,
+    create_both,
     running_operator,
 )
 from integration.recording_proxy import VARIABLES, recording_proxy
@@ -29,7 +29,7 @@ def test_watches_and_requests_go_to_the_api_server_directly(
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         with running_operator(api_server.plane, tmp_path, *ACCOUNT):
-            create_model(kube, "team-a")
+            create_both(kube, "team-a")
             assert_all_is_done(kube, "team-a")
         assert proxy.requests() == []
         assert httpx.get("http://anything.example/").status_code == 502

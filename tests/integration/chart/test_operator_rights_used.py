@@ -12,7 +12,7 @@ from integration.chart.test_operator_rights import (
     ACCOUNT,
     MODELS,
     assert_all_is_done,
-    create_model,
+    create_both,
     running_operator,
 )
 from unit.chart.chart_rendering import CHART
@@ -97,7 +97,7 @@ def test_every_right_is_used_by_an_operator_at_work(
 
     with keda.installed(api_server.plane):
         with running_operator(api_server.plane, tmp_path, *ACCOUNT, *GUARDED, *PROMETHEUS):
-            create_model(kube, namespace)
+            create_both(kube, namespace)
             assert_all_is_done(kube, namespace)
             eventually(lambda: kube.get(policy), "a NetworkPolicy")
             eventually(lambda: kube.get(autoscaler), "an autoscaler")
