@@ -44,12 +44,16 @@ def save(folder: Path, attempt: int, iteration: int, content: Content) -> Path:
         torch.save({"format": FORMAT, **content}, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(target)
-    _sync_folder(folder)
+    _publish(partial, target)
     # Those of saves that a kill ended are nobody's.
     for old in (*list_all(folder)[_KEPT:], *folder.glob(".*.partial")):
         old.unlink()
     return target
+
+
+def _publish(partial: Path, target: Path) -> None:
+    partial.replace(target)
+    _sync_folder(target.parent)
 
 
 def list_all(folder: Path) -> list[Path]:

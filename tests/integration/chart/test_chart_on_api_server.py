@@ -7,7 +7,7 @@ import json
 
 import pytest
 from integration.chart.release import CRD, TRAINING_CRD, ApiServer, Helm
-from unit.chart.chart_rendering import CHART, NAMESPACE, ROOT, SCENARIOS, only, pod_specs, scenario
+from unit.chart.chart_rendering import CHART, NAMESPACE, ROOT, SCENARIOS, of_kind, pod_specs, scenario
 
 MODEL = {
     "apiVersion": "squeezeserve.io/v1alpha1",
@@ -96,7 +96,8 @@ def test_an_upgrade_brings_back_what_an_older_crd_lacks(api_server: ApiServer, h
     patch = json.dumps([{"op": "add", "path": columns, "value": []}])
     api_server.kubectl("patch", "crd", CRD, "--type=json", "-p", patch)
     helm("upgrade", "squeezeserve", str(CHART), "--force-conflicts")
-    wanted = only(scenario("default"), "CustomResourceDefinition")["spec"]
+    crds = of_kind(scenario("default"), "CustomResourceDefinition")
+    (wanted,) = (crd["spec"] for crd in crds if crd["metadata"]["name"] == CRD)
     found = json.loads(api_server.kubectl("get", "crd", CRD, "-o", "json"))["spec"]
     columns_of = [spec["versions"][0].get("additionalPrinterColumns") for spec in (wanted, found)]
     assert columns_of[0] == columns_of[1]

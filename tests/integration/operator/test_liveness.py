@@ -9,13 +9,13 @@ import httpx
 import pytest
 from integration.apiserver import ControlPlane, eventually, free_port
 from integration.operator_runner import Model, RunningOperator
-from squeeze_operator import health
+from squeeze_operator import health, names
 from squeeze_operator.main import OperatorError
 from squeeze_operator.snapshot import Served
 from squeeze_operator.watch import OWNED
 
 WATCHER_BOUND, LOOP_BOUND = health.WATCHER_BOUND_SECONDS / 10, health.LOOP_BOUND_SECONDS / 10
-KINDS = {"squeezemodels", *(resource.plural for resource in OWNED)}
+KINDS = {resource.plural for resource in (names.MODELS, names.TRAININGS, *OWNED)} - {"scaledobjects"}
 
 
 @pytest.fixture

@@ -47,16 +47,19 @@ def test_every_kind_is_watched_even_where_kopf_has_missed_one(lone_operator: Run
         "deployments",
         "horizontalpodautoscalers",
         "inferenceservices",
+        "jobs",
+        "networkpolicies",
         "poddisruptionbudgets",
         "pods",
         "squeezemodels",
+        "squeezetrainings",
     }
 
     def kinds() -> set[str]:
         names = lone_operator.health.watchers
         return {name.removeprefix("watcher for ").partition(".")[0] for name in names}
 
-    eventually(lambda: kinds() == wanted, "all six kinds are watched", timeout=90)
+    eventually(lambda: kinds() == wanted, "all kinds are watched", timeout=90)
     assert lone_operator.health.not_alive() is None
 
 

@@ -84,7 +84,7 @@ def test_requests_failures_and_audits_are_counted(
     digits.kserve.service()
     requests = "squeeze_operator_api_requests_total"
     assert total(process, requests, verb="patch", kind="InferenceService", code="201") == 1
-    assert total(process, requests, verb="get", kind="SqueezeModel", code="200") >= 1
+    assert total(process, requests, verb="patch", kind="SqueezeModel", code="200") >= 1
     assert total(process, requests, verb="list", kind="SqueezeModel") >= 1
     assert total(process, "squeeze_operator_api_request_seconds_count", verb="patch") >= 1
     assert total(process, "squeeze_operator_last_audit_timestamp_seconds") > 1e9
