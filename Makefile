@@ -18,7 +18,7 @@ help: ## List the commands
 	@echo "SqueezeServe: SqueezeNet image classification as a service on Kubernetes"
 	@echo
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## /\1\t/' \
-	  | while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	  | while IFS='	' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "  Options of up: KEDA=1 (add KEDA and Prometheus), AIRGAP=1 (build everything from source packages), REGISTRY_MIRROR=host:port,"
 	@echo "  GATEWAY_PORT=8080, REGISTRY_PORT=5001, SQUEEZESERVE_CACHE=~/.cache/squeezeserve, PYTHON=python3.12"
