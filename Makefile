@@ -47,10 +47,10 @@ test: check unit integration e2e ## Run everything: checks, unit, integration an
 check: lint types render ## Lint, types, and rendered files
 
 unit: venv ## Run the unit tests
-	@$(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile --junitxml=out/junit-unit.xml --cov --cov-report=xml:out/coverage-unit.xml --cov-report=term:skip-covered
+	@$(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile --max-worker-restart 0 --junitxml=out/junit-unit.xml --cov --cov-report=xml:out/coverage-unit.xml --cov-report=term:skip-covered
 
 integration: venv ## Run the tests against a real API server and real processes
-	@$(BIN)/pytest tests/integration --numprocesses 4 --dist loadfile --junitxml=out/junit-integration.xml --cov --cov-report=xml:out/coverage-integration.xml --cov-report=
+	@$(BIN)/pytest tests/integration --numprocesses 4 --dist loadfile --max-worker-restart 0 --junitxml=out/junit-integration.xml --cov --cov-report=xml:out/coverage-integration.xml --cov-report=
 
 e2e: venv ## Run the tests on the kind cluster (brings it up; KEDA=1: those of scaling by KEDA too)
 	@$(BIN)/pytest tests/e2e --junitxml=out/junit-e2e.xml
