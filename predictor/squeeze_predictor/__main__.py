@@ -20,7 +20,12 @@ from squeeze_predictor.observing import Observer
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `squeeze-predictor`."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv, os.environ))
+    code = run(sys.argv[1:] if argv is None else argv, os.environ)
+    if code:
+        # The loader's thread may still be at work, and aborts where the interpreter ends beneath it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
