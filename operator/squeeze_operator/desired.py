@@ -9,7 +9,7 @@ from typing import Any
 
 from squeeze_operator import names
 from squeeze_operator.snapshot import Options
-from squeeze_operator.spec import ModelSpec
+from squeeze_operator.spec import Accelerator, ModelSpec
 
 HOSTNAME = "kubernetes.io/hostname"
 ARCHITECTURE = "kubernetes.io/arch"
@@ -175,7 +175,7 @@ def _container(name: str, spec: ModelSpec, options: Options) -> Json:
             {"name": "http1", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": names.GRPC_PORT, "protocol": "TCP"},
         ],
-        "resources": _resources(spec),
+        "resources": resources_with_gpus(spec.resources, spec.accelerator),
         "startupProbe": _probe("/v2/health/ready", period=1, timeout=5, failures=_STARTUP_SECONDS),
         "readinessProbe": _probe("/v2/health/ready", period=5, timeout=5, failures=2),
         "livenessProbe": _probe("/v2/health/live", period=10, timeout=5, failures=6),
@@ -220,13 +220,14 @@ def _environment(spec: ModelSpec, options: Options) -> list[Json]:
     return environment
 
 
-def _resources(spec: ModelSpec) -> Json:
-    resources = {kind: dict(amounts) for kind, amounts in spec.resources.items()}
-    if spec.accelerator.gpus:
-        for amounts in resources.values():
+def resources_with_gpus(resources: Mapping[str, Mapping[str, Any]], accelerator: Accelerator) -> Json:
+    """A container's requests and limits, with its GPUs in both."""
+    copied = {kind: dict(amounts) for kind, amounts in resources.items()}
+    if accelerator.gpus:
+        for amounts in copied.values():
             # Kubernetes wants extended resources as whole numbers, equal in requests and limits.
-            amounts[spec.accelerator.resource_name] = str(spec.accelerator.gpus)
-    return resources
+            amounts[accelerator.resource_name] = str(accelerator.gpus)
+    return copied
 
 
 def _probe(path: str, period: int, timeout: int, failures: int) -> Json:

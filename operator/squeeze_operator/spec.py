@@ -5,12 +5,14 @@ stores gives either a `ModelSpec` or a `SpecError` with a sentence that says wha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from squeeze_operator.profiles import GPU_MEMORY, PROFILES, Profile
 from squeeze_operator.quantity import parse_quantity
+
+T = TypeVar("T")
 
 REMOTE_SCHEMES = frozenset({"pvc", "s3", "gs", "https", "hf"})
 """Schemes that KServe's storage initializer fetches; the others the predictor resolves itself."""
@@ -108,8 +110,13 @@ class ModelSpec:
 
 def parse_spec(raw: Mapping[str, Any]) -> ModelSpec:
     """The typed spec; raises SpecError."""
+    return shaped(_parse, raw)
+
+
+def shaped(parse: Callable[[Mapping[str, Any]], T], raw: Mapping[str, Any]) -> T:
+    """What `parse` makes of a stored spec; raises SpecError, also where another CRD let a shape through."""
     try:
-        return _parse(raw)
+        return parse(raw)
     except SpecError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:

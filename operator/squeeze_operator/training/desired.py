@@ -13,6 +13,7 @@ from squeeze_operator.desired import (
     on_architecture,
     pod_placement,
     pod_security,
+    resources_with_gpus,
 )
 from squeeze_operator.snapshot import Options
 from squeeze_operator.training.spec import GRACE_SECONDS, TrainingSpec
@@ -147,7 +148,7 @@ def _container(metadata: Mapping[str, Any], spec: TrainingSpec, options: Options
         "args": arguments(spec),
         "env": _environment(metadata, spec, options),
         "ports": [{"name": "progress", "containerPort": PAGE_PORT, "protocol": "TCP"}],
-        "resources": _resources(spec),
+        "resources": resources_with_gpus(spec.resources, spec.accelerator),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},
@@ -173,14 +174,6 @@ def _environment(metadata: Mapping[str, Any], spec: TrainingSpec, options: Optio
         "MASTER_PORT": str(RENDEZVOUS_PORT),
     }
     return [{"name": key, "value": value} for key, value in values.items()]
-
-
-def _resources(spec: TrainingSpec) -> Json:
-    resources = {kind: dict(amounts) for kind, amounts in spec.resources.items()}
-    if spec.accelerator.gpus:
-        for amounts in resources.values():
-            amounts[spec.accelerator.resource_name] = str(spec.accelerator.gpus)
-    return resources
 
 
 def _labels(metadata: Mapping[str, Any]) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from squeeze_operator.quantity import parse_quantity
-from squeeze_operator.spec import Accelerator, SpecError, Weights, parse_accelerator, parse_weights
+from squeeze_operator.spec import Accelerator, SpecError, Weights, parse_accelerator, parse_weights, shaped
 
 MODES = ("train", "finetune")
 REQUESTS: Mapping[str, str] = {"cpu": "500m", "memory": "1Gi"}
@@ -86,15 +86,7 @@ class TrainingSpec:
 
 def parse_training(raw: Mapping[str, Any]) -> TrainingSpec:
     """The typed spec; raises SpecError."""
-    try:
-        return _parse(raw)
-    except SpecError:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise SpecError(
-            f"the spec does not have the shape of this operator's API ({type(error).__name__}: {error}); "
-            "apply the CRD that belongs to this operator version"
-        ) from error
+    return shaped(_parse, raw)
 
 
 def _parse(raw: Mapping[str, Any]) -> TrainingSpec:
