@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from squeezenet.engines.openvino_engine import has_bf16
+from squeezenet.engines.openvino_runtime import has_bf16
 
 from bench import (
     beside,

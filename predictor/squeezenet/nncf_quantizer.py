@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from squeezenet.architecture import convolutions
 from squeezenet.artifact import Artifact
 from squeezenet.engines.numpy_reference import STEPS
-from squeezenet.engines.openvino_engine import build_model, import_openvino, without_module
+from squeezenet.engines.openvino_engine import build_model
+from squeezenet.engines.openvino_runtime import apart, import_openvino, without_module
 from squeezenet.errors import ConfigError, EngineError
 from squeezenet.quantization import LAST, QuantizedConvolution
 
@@ -44,24 +45,29 @@ def quantize(artifact: Artifact, pictures: Sequence[NDArray[np.uint8]]) -> dict[
     value seen, since a value that is cut off costs more than a coarser step.
     """
     nncf = import_nncf()
+    # NNCF draws its progress on standard output, which is for answers.
+    with redirect_stdout(sys.stderr):
+        # It loads and drops cores of its own.
+        graph = apart(lambda: _quantized(nncf, artifact, pictures))
+    nodes = {node.get_friendly_name(): node for node in graph.get_ops()}
+    return {name: _read(nodes[name], name) for name in convolutions(artifact.config.architecture)}
+
+
+def _quantized(nncf: Any, artifact: Artifact, pictures: Sequence[NDArray[np.uint8]]) -> Any:
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     nncf.set_log_level("ERROR")
-    # NNCF draws its progress on standard output, which is for answers.
-    with redirect_stdout(sys.stderr):
-        graph = nncf.quantize(
-            build_model(artifact),
-            nncf.Dataset(pictures, lambda picture: picture[None].astype(np.float32)),
-            subset_size=len(pictures),
-            # The mean over a class's map gives the logits, which stay float.
-            ignored_scope=nncf.IgnoredScope(types=["ReduceMean"]),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                overflow_fix=nncf.OverflowFix.ENABLE,
-                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
-            ),
-        )
-    nodes = {node.get_friendly_name(): node for node in graph.get_ops()}
-    return {name: _read(nodes[name], name) for name in convolutions(artifact.config.architecture)}
+    return nncf.quantize(
+        build_model(artifact),
+        nncf.Dataset(pictures, lambda picture: picture[None].astype(np.float32)),
+        subset_size=len(pictures),
+        # The mean over a class's map gives the logits, which stay float.
+        ignored_scope=nncf.IgnoredScope(types=["ReduceMean"]),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.ENABLE,
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+        ),
+    )
 
 
 def _read(convolution: Any, name: str) -> QuantizedConvolution:

@@ -9,7 +9,6 @@ from which OpenVINO makes integer kernels.
 from __future__ import annotations
 
 import queue
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from squeezenet.architecture import fire_channels
 from squeezenet.artifact import Artifact
 from squeezenet.engines.base import Precision
 from squeezenet.engines.numpy_reference import STEPS
+from squeezenet.engines.openvino_runtime import core, import_openvino
 from squeezenet.preprocess import fold_normalisation, normalisation
 from squeezenet.quantization import Quantized
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     import openvino
 
 Array = NDArray[np.float32]
-
-# The converter of other frameworks' models: half of the import time, and it wants to report its use.
-_CONVERTER = "openvino.tools.ovc"
 
 
 class OpenVINOEngine:
@@ -48,9 +45,8 @@ class OpenVINOEngine:
         streams: int | None = None,
         precision: Precision = "f32",
     ) -> None:
-        openvino = import_openvino()
         streams = max(1, min(streams or threads, threads))
-        compiled = openvino.Core().compile_model(
+        compiled = core().compile_model(
             build_model(artifact, precision),
             "CPU",
             {
@@ -111,31 +107,6 @@ class OpenVINOEngine:
             yield request
         finally:
             self._idle.put(request)
-
-
-def import_openvino() -> Any:
-    """The module, imported without its converter. Raises ImportError where it is not installed."""
-    with without_module(_CONVERTER):
-        import openvino
-    return openvino
-
-
-@contextmanager
-def without_module(name: str) -> Iterator[None]:
-    """Meanwhile importing that module fails, unless it is there already."""
-    known = name in sys.modules
-    if not known:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if not known:
-            del sys.modules[name]
-
-
-def has_bf16() -> bool:
-    """Whether this CPU computes bfloat16 itself. Raises ImportError where OpenVINO is not installed."""
-    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def build_model(artifact: Artifact, precision: Precision = "f32") -> openvino.Model:

@@ -106,7 +106,7 @@ def installed(module: str) -> bool:
 
 
 def _has_bf16() -> bool:
-    from squeezenet.engines.openvino_engine import has_bf16
+    from squeezenet.engines.openvino_runtime import has_bf16
 
     return has_bf16()
 

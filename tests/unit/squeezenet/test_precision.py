@@ -17,9 +17,10 @@ from squeezenet import golden, quantization
 from squeezenet.artifact import Artifact
 from squeezenet.classify import softmax
 from squeezenet.digits import data, evaluation
-from squeezenet.engines import numpy_reference, openvino_engine, select
+from squeezenet.engines import numpy_reference, openvino_runtime, select
 from squeezenet.engines.base import Engine, Precision
-from squeezenet.engines.openvino_engine import OpenVINOEngine, build_model, has_bf16, import_openvino
+from squeezenet.engines.openvino_engine import OpenVINOEngine, build_model
+from squeezenet.engines.openvino_runtime import core, has_bf16
 from squeezenet.engines.torch_engine import TorchEngine
 from squeezenet.errors import EngineError
 from squeezenet.preprocess import decode, normalise, to_pixels
@@ -54,7 +55,7 @@ def with_golden(artifact: Artifact, change: Callable[[golden.Golden], golden.Gol
 def kernels(artifact: Artifact, precision: Precision) -> list[str]:
     """The numbers in which each convolution of the compiled network takes its input."""
     hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
-    compiled = import_openvino().Core().compile_model(build_model(artifact, precision), "CPU", hint)
+    compiled = core().compile_model(build_model(artifact, precision), "CPU", hint)
     facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     return [
         each["runtimePrecision"].astype(str)
@@ -206,7 +207,7 @@ def test_nobody_gets_less_than_f32_unasked(digits: Artifact) -> None:
 
 
 def test_bf16_on_a_cpu_without_it_falls_back(digits: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_engine, "has_bf16", lambda: False)
+    monkeypatch.setattr(openvino_runtime, "has_bf16", lambda: False)
     assert_falls_back(digits, "bf16", "this CPU does not compute it itself")
 
 
