@@ -79,11 +79,17 @@ class Namespace:
         )
         return self.ask(name, picture)
 
-    def post(self, name: str, body: bytes, content_type: str = "application/octet-stream") -> httpx.Response:
-        """POST to the model's V1 route through 127.0.0.1 and the gateway."""
+    def post(
+        self,
+        name: str,
+        body: bytes,
+        content_type: str = "application/octet-stream",
+        post: Callable[..., httpx.Response] = httpx.post,
+    ) -> httpx.Response:
+        """POST to the model's V1 route through the gateway at 127.0.0.1, or by a client's own `post`."""
         url = f"http://127.0.0.1:{self.settings.gateway_port}/v1/models/{name}:predict"
         headers = {"Host": f"{name}-{self.name}.{INGRESS_DOMAIN}", "Content-Type": content_type}
-        return httpx.post(url, content=body, headers=headers, timeout=20)
+        return post(url, content=body, headers=headers, timeout=20)
 
     def pods(self, name: str) -> list[Object]:
         """The pods that serve a model."""

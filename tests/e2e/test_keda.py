@@ -63,14 +63,15 @@ def load(namespace: Namespace) -> Iterator[Counter[int]]:
     stop, codes = threading.Event(), Counter[int]()
 
     def ask() -> None:
-        while not stop.is_set():
-            try:
-                code = namespace.post("busy", picture).status_code
-            except httpx.HTTPError:
-                code = 0
-            codes[code] += 1
-            if code != 200:
-                stop.wait(0.5)
+        with httpx.Client() as client:
+            while not stop.is_set():
+                try:
+                    code = namespace.post("busy", picture, post=client.post).status_code
+                except httpx.HTTPError:
+                    code = 0
+                codes[code] += 1
+                if code != 200:
+                    stop.wait(0.5)
 
     clients = [threading.Thread(target=ask, daemon=True) for _ in range(CLIENTS)]
     for client in clients:

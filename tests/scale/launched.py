@@ -17,7 +17,7 @@ from squeeze_operator.snapshot import Served
 SERVED = Served("sha256:" + "1" * 64, "cpu", "openvino")
 
 
-async def read_served(_model: Any, _deployment: Any) -> Served:
+async def read_served(_model: Any, _deployment: Any, _pods: Any) -> Served:
     """What each replica says."""
     return SERVED
 
