@@ -101,7 +101,7 @@ class Admission:
         # A request larger than the queue is answered where it is the only one.
         if not self._admitted or self._admitted + pictures <= self._capacity:
             return None
-        return _full(
+        return overloaded(
             "QueueFull",
             f"{self._admitted} pictures are being answered or waiting, of {self._capacity} that may",
         )
@@ -154,7 +154,7 @@ def _answer(job: Job, rows: Rows) -> Any:
         return job.answer(rows)
 
 
-def _full(reason: str, message: str) -> ApiError:
+def overloaded(reason: str, message: str) -> ApiError:
     """A counted 503."""
     metrics.REJECTED.inc()
     again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -162,7 +162,7 @@ def _full(reason: str, message: str) -> ApiError:
 
 
 class BodyBudget:
-    """Bounds the memory that request bodies hold together while they are read and answered."""
+    """Bounds the memory that the bodies of all requests hold together while they are read and answered."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -171,12 +171,16 @@ class BodyBudget:
     def take(self, amount: int) -> None:
         """Count `amount` more bytes. Raises ApiError 503 when the total would pass the limit."""
         if self._held + amount > self._limit:
-            raise _full(
+            raise overloaded(
                 "BodiesFull",
-                f"requests in progress hold nearly {self._limit} bytes of bodies, all that they may",
+                f"requests in progress take nearly {self._limit} bytes of bodies, all that they may",
             )
-        self._held += amount
+        self._count(amount)
 
     def give_back(self, amount: int) -> None:
         """Count `amount` bytes as freed."""
-        self._held -= amount
+        self._count(-amount)
+
+    def _count(self, amount: int) -> None:
+        self._held += amount
+        metrics.BODY_BYTES.set(self._held)

@@ -43,7 +43,9 @@ class BodyReader:
                 self.budget.take(len(chunk))
                 held += len(chunk)
                 chunks.append(chunk)
-            yield b"".join(chunks)
+            body = b"".join(chunks)
+            chunks.clear()
+            yield body
         finally:
             self.budget.give_back(held)
 

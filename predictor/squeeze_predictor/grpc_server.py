@@ -17,6 +17,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as service
 from squeeze_predictor import protocol_grpc, tensors
 from squeeze_predictor.errors import StartError
 from squeeze_predictor.grpc_guard import GrpcGuard
+from squeeze_predictor.grpc_message import MessageReader
 from squeeze_predictor.network import Network
 from squeeze_predictor.observing import Observer
 from squeeze_predictor.routes.context import Context
@@ -36,12 +37,18 @@ class GrpcServer:
             ("grpc.max_receive_message_length", settings.max_body),
             # By default two servers may share a port, and each gets some of the other's calls.
             ("grpc.so_reuseport", 0),
+            # Otherwise windows grow to megabytes, which calls fill whose messages nobody reads yet. That of
+            # a message which is read opens as far as the message goes.
+            ("grpc.http2.bdp_probe", 0),
             # A stopping server breaks off calls that arrive while it says goodbye, and clients keep their
             # connections. So each ends in order within the drain, and its client goes on to a ready replica.
             ("grpc.max_connection_age_ms", _connection_age(settings.drain_seconds)),
         ]
+        reader = MessageReader(
+            context.reader.budget, settings.max_body, settings.body_timeout, context.model.admission.full
+        )
         self._server = grpc.aio.server(
-            interceptors=[GrpcGuard(observers)],
+            interceptors=[GrpcGuard(reader, f"/{SERVICE}/ModelInfer", observers)],
             options=options,
             maximum_concurrent_rpcs=concurrent,
         )
@@ -98,13 +105,16 @@ class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  #
         context = self._context
         context.require_model(request.model_name)
         context.lifecycle.serving()
+        parsed = protocol_grpc.parse(request)
+        # The tensors have been copied out of it, and while they wait it would take as much memory again.
+        del request
 
         def parse(network: Network) -> Job:
-            job = tensors.job(protocol_grpc.parse(request), network)
+            job = tensors.job(parsed, network)
             return replace(job, answer=lambda rows: protocol_grpc.encode(job.answer(rows)))
 
         work = Work(parse, heavy=False)
-        answer, _ = await context.dataplane.infer(model_name=request.model_name, request=work)
+        answer, _ = await context.dataplane.infer(model_name=parsed.model_name, request=work)
         return answer
 
 

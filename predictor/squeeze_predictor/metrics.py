@@ -53,6 +53,10 @@ CAPACITY_SECONDS = Gauge(
 )
 PICTURES = Counter("squeeze_pictures_total", "Pictures classified.")
 IN_FLIGHT = Gauge("squeeze_requests_in_flight", "Requests begun and not yet answered.")
+BODY_BYTES = Gauge(
+    "squeeze_body_bytes",
+    "Bytes of bodies and messages being read or answered; a message on its way counts as the largest.",
+)
 QUEUED = Gauge("squeeze_requests_queued", "Requests waiting for a worker.")
 REJECTED = Counter("squeeze_requests_rejected_total", "Requests refused because the queue was full.")
 ABANDONED = Counter(

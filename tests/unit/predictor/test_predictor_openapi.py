@@ -24,7 +24,7 @@ from unit.predictor.predictor_app import ask, context
 FACTS = parts.Facts("digits", 10, 64, 5, 4, 400_000, 500_000, 67_108_864)
 # Nobody reads the first; the second stands in for what the framework raises by itself, which it never does.
 UNLISTED = {"ClientLeft", "HttpError"}
-RAISERS = {"ApiError", "bad_request", "too_large", "_full", "PictureError"}
+RAISERS = {"ApiError", "bad_request", "too_large", "overloaded", "PictureError"}
 REASON = re.compile(r"[A-Z][a-z0-9]+[A-Z]\w+")
 
 
