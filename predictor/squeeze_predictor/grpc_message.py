@@ -23,7 +23,7 @@ MESSAGES_AT_A_TIME = 2
 # A slower one gives way where others wait: two slow clients must not stop everybody.
 PATIENCE_SECONDS = 5.0
 # Messages without pictures have a few bytes and arrive with the head of the call.
-SMALL_SECONDS = 1.0
+PATIENCE_SECONDS_SMALL = 1.0
 
 Call = Any  # grpc.aio.ServicerContext, untyped
 Read = Callable[[Call], Awaitable[bytes]]
@@ -41,9 +41,9 @@ class MessageReader:
         self._budget = budget
         self._limit = limit
         self._full = full
-        self._turns = _Turns(MESSAGES_AT_A_TIME, timeout)
+        self._turns = _Turns(MESSAGES_AT_A_TIME, timeout, PATIENCE_SECONDS)
         # Health checks neither wait for pictures nor are refused because of them.
-        self._small_turns = _Turns(1, min(timeout, SMALL_SECONDS))
+        self._small_turns = _Turns(1, timeout, PATIENCE_SECONDS_SMALL)
 
     @asynccontextmanager
     async def for_model(self) -> AsyncIterator[Read]:
@@ -80,22 +80,27 @@ class MessageReader:
 
 
 class _Turns:
-    """At most `most` messages on their way, each for `timeout` seconds, or less while others wait."""
+    """At most `most` messages on their way, each for `timeout` seconds, or `patience` where others wait."""
 
-    def __init__(self, most: int, timeout: float) -> None:
+    def __init__(self, most: int, timeout: float, patience: float) -> None:
         self._free = asyncio.Semaphore(most)
         self._timeout = timeout
+        self._patience = min(timeout, patience)
+        self._waiting = 0
         self._reading: dict[asyncio.Timeout, float] = {}
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         if self._free.locked():
             self._hurry()
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
         except TimeoutError:
             raise overloaded("BodiesFull", "messages of other requests are still on their way") from None
+        finally:
+            self._waiting -= 1
         try:
             yield
         finally:
@@ -110,8 +115,8 @@ class _Turns:
     async def read(self, call: Call) -> bytes:
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                self._reading[limit] = began + min(self._timeout, PATIENCE_SECONDS)
+            async with asyncio.timeout(self._patience if self._waiting else self._timeout) as limit:
+                self._reading[limit] = began + self._patience
                 try:
                     message = await call.read()
                 finally:
