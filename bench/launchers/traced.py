@@ -91,6 +91,6 @@ def start_watches() -> None:
 if __name__ == "__main__":
     start_watches()
     try:
-        predictor.main(sys.argv[1:])
+        predictor.run(sys.argv[1:], os.environ)
     finally:
         Path(os.environ["BENCH_TRACE"]).write_text(json.dumps(requests))

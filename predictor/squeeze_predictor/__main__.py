@@ -21,11 +21,11 @@ from squeeze_predictor.observing import Observer
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `squeeze-predictor`."""
     code = run(sys.argv[1:] if argv is None else argv, os.environ)
-    if code:
-        # The loader's thread may still be at work, and aborts where the interpreter ends beneath it.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The interpreter's own end would wait for a thread that hangs, and native code aborts where the
+    # interpreter ends beneath it: the loader may be at work, or a picture that has outlived the grace.
+    os._exit(code)
 
 
 def run(argv: Sequence[str], env: Mapping[str, str]) -> int:

@@ -172,9 +172,12 @@ class PredictorServer:
         self._observers: list[Observer] = [*access_log, *tracing]
 
     def run(self, listener: socket.socket, loading: Future[Network]) -> None:
-        """Serve until SIGTERM or SIGINT. Raises StartError when the model could not be loaded."""
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._run(listener, loading))
+        """Serve until SIGTERM or SIGINT. Raises StartError when the model could not be loaded.
+
+        Requests that have outlived the grace are left behind, with their threads, for the process to end.
+        """
+        # Closing it would wait for them.
+        asyncio.Runner(loop_factory=uvloop.new_event_loop).run(self._run(listener, loading))
 
     async def _run(self, listener: socket.socket, loading: Future[Network]) -> None:
         settings, stop = self._settings, asyncio.Event()

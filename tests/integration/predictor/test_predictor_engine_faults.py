@@ -9,7 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import tritonclient.grpc as triton_grpc
+from integration.apiserver import free_port
 from integration.predictor import predictor_inputs as inputs
 from integration.predictor.predictor_process import Predictor, running
 from integration.predictor.predictor_with_faults import COLOUR
@@ -42,6 +45,13 @@ def until(client: httpx.Client, path: str, status: int) -> httpx.Response:
     return answer
 
 
+def over_grpc(port: int, picture: bytes) -> None:
+    tensor = triton_grpc.InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([picture], dtype=np.object_))
+    with triton_grpc.InferenceServerClient(f"127.0.0.1:{port}") as client:
+        client.infer("digits", [tensor])
+
+
 def test_a_worker_that_hangs_turns_liveness_red_though_others_answer(start: Start) -> None:
     with start("hang", "--threads=2", "--stall-seconds=1") as server, server.client() as client:
         assert client.get("/v2/health/live").status_code == 200
@@ -66,6 +76,23 @@ def test_a_queue_behind_a_hanging_worker_turns_liveness_red(start: Start) -> Non
             server.process.kill()
         reasons = [post.result().json()["error"]["reason"] for post in posts if not post.exception()]
         assert reasons == ["QueueTimeout"] * 3
+
+
+def test_a_worker_that_hangs_does_not_hold_up_the_end(start: Start) -> None:
+    port = free_port()
+    flags = ("--threads=2", f"--grpc-port={port}", "--drain-seconds=0", "--grace-seconds=1")
+    with start("hang", *flags) as server, ThreadPoolExecutor(2) as pool:
+        stuck = [
+            pool.submit(httpx.post, server.url + PREDICT, content=BAD, timeout=60),
+            pool.submit(over_grpc, port, BAD),
+        ]
+        end = time.monotonic() + 60
+        while "squeeze_requests_in_flight 3.0" not in httpx.get(f"{server.url}/metrics", timeout=60).text:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert server.terminate() == 0
+        assert all(post.exception() for post in stuck)
+        assert "Traceback" not in server.log
 
 
 def test_a_broken_context_turns_liveness_red_and_names_the_remedy(start: Start) -> None:
