@@ -42,6 +42,7 @@ def ratios(results: Json) -> Json:
         "start_vs_fastapi_torch": ours["first_answer_s"] / fastapi if fastapi else None,
         "metrics_overhead": results["metrics"]["ImageNet"]["ratio"],
         "metrics_overhead_digits": results["metrics"]["digits"]["ratio"],
+        "throttled_periods": _throttled_periods(results["throttling"]),
         **_gateway(results["gateway"]),
     }
 
@@ -80,6 +81,14 @@ def best_peer(results: Json, engine: str) -> float | None:
         if results["peers"][title]["engine"] == engine
     ]
     return max(shares, default=None)
+
+
+def _throttled_periods(throttling: Json) -> float | None:
+    """The highest share with the threads that the predictor chooses by itself."""
+    if "skipped" in throttling:
+        return None
+    by_clients = next(iter(throttling.values()))
+    return float(max(one["throttled_periods"] for one in by_clients.values()))
 
 
 def _gateway(gateway: Json) -> dict[str, float | None]:

@@ -28,6 +28,7 @@ from bench import (
     processes,
     report,
     tables,
+    throttling,
 )
 from bench.beside import Limit
 from bench.measure import Bench
@@ -107,9 +108,11 @@ def on_its_own(plan: Plan, weights: str) -> Json:
         "ImageNet": overhead.measure(weights, picture, *turns),
         "digits": overhead.measure(DIGITS, digit, *turns),
     }
+    say("SqueezeServe with a limit of one CPU")
+    limited = throttling.measure(weights, picture, plan.seconds)
     say("the parts of one request")
     parts = breakdown.measure(weights, picture, plan.seconds)
-    return {"metrics": metrics, "breakdown_ms": parts}
+    return {"metrics": metrics, "throttling": limited, "breakdown_ms": parts}
 
 
 def say(text: str) -> None:

@@ -27,6 +27,7 @@ def table(results: Json) -> str:
         _protocols(results["ours"]["protocols"]),
         _overload(results["ours"]["overload_3x"]),
         _servers(results),
+        throttling(results["throttling"]),
         _gateway(results["gateway"]),
     ]
     return "\n\n".join(sections) + "\n"
@@ -143,6 +144,25 @@ def _server(title: str, one: Json) -> tuple[str, ...]:
         f"{one['first_answer_s']:.1f}",
         f"{load_cores(figures):.3f}",
     )
+
+
+def throttling(found: Json) -> str:
+    """A row for each way to choose threads and number of clients."""
+    head = ("a limit of one CPU", "clients", "periods throttled", "pictures/s", "p50 / p99, ms")
+    if "skipped" in found:
+        return _markdown([head, (found["skipped"], "", "", "", "")])
+    rows = [
+        (
+            way,
+            clients,
+            f"{one['throttled_periods']:.2f}",
+            f"{one['per_second']:.1f}",
+            f"{one['p50_ms']:.1f} / {one['p99_ms']:.1f}",
+        )
+        for way, by_clients in found.items()
+        for clients, one in by_clients.items()
+    ]
+    return _markdown([head, *rows])
 
 
 def _gateway(gateway: Json) -> str:

@@ -16,6 +16,11 @@ def closed(*per_second: float) -> dict[str, Any]:
     return {name: {"per_second": value, **figures} for name, value in zip(names, per_second, strict=True)}
 
 
+def limited(*shares: float) -> dict[str, Any]:
+    figures = closed(30)["1"]
+    return {name: figures | {"throttled_periods": share} for name, share in zip("24", shares, strict=True)}
+
+
 FLOODED = {
     "per_second": 32.5,
     "limit_beside": 38.0,
@@ -60,6 +65,7 @@ def results() -> dict[str, Any]:
         "limit_two_cores": {"one": 40.0, "two": 72.0, "ratio": 1.8},
         "metrics": {"ImageNet": {"ratio": 1.001}, "digits": {"ratio": 1.03}},
         "breakdown_ms": {"parse HTTP": 0.1, "queue": 0.0, "infer": 22.0, "rest": 1.0},
+        "throttling": {"threads by the quota": limited(0.01, 0.04), "--threads=2": limited(0.9, 0.95)},
         "gateway": {"direct": closed(300, 400), "gateway": closed(250, 340)},
         "peers": {
             "FastAPI, torch": TORCH | {"concurrency": closed(18, 19)},
@@ -82,6 +88,7 @@ def test_ratios(results: dict[str, Any]) -> None:
     assert found["two_cores_vs_limit"] == pytest.approx(70 / 36 / 1.8)
     assert found["metrics_overhead"] == pytest.approx(1.001)
     assert found["metrics_overhead_digits"] == pytest.approx(1.03)
+    assert found["throttled_periods"] == pytest.approx(0.04)
     assert found["gateway_vs_direct"] == pytest.approx(340 / 400)
     assert found["gateway_p50_vs_direct"] == pytest.approx(1.0)
     assert found["p50_alone_vs_limit"] == pytest.approx(30 / 25)
@@ -95,12 +102,15 @@ def test_ratios(results: dict[str, Any]) -> None:
 def test_what_was_not_measured_says_so(results: dict[str, Any], tmp_path: Path) -> None:
     results["peers"] = {"Other, torch": {"engine": "torch", "batch": 1, "failed": "cannot be installed"}}
     results["gateway"] = {"skipped": "no cluster: not measured (make up)"}
+    results["throttling"] = {"skipped": "no cgroup can be made here"}
     results |= report.ratios(results)
     assert results["throughput_vs_best_peer"] is None
     text = tables.table(results)
     assert "| throughput_vs_best_peer | not measured |" in text
     assert "| gateway_vs_direct | not measured |" in text
     assert "no cluster: not measured (make up)" in text
+    assert "| throttled_periods | not measured |" in text
+    assert "no cgroup can be made here" in text
     assert "cannot be installed" in text
     assert "| SqueezeServe, one core | 32.5 | 3900 | 2000 | 0 of 60 | 21 | 150, 152 |" in text
     plots.draw(results, tmp_path)
@@ -118,6 +128,7 @@ def test_everything_measured_is_shown(results: dict[str, Any], tmp_path: Path) -
         "| infer | 22.00 |",
         "| Third, torch, batched | 20.0 | 0.50 | – | 40 | 900 | 12.0 | 0.020 |",
         "| gateway | 30.00 / 40.00 | 40.00 | 340.0 |",
+        "| --threads=2 | 4 | 0.95 | 30.0 | 30.0 / 40.0 |",
     ):
         assert row in text
     plots.draw(results, tmp_path)
