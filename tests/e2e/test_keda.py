@@ -151,9 +151,13 @@ def test_a_change_of_metric_keeps_the_replicas(namespace: Namespace) -> None:
         ):
             before = replicas(namespace)
             namespace.apply_model("busy", small(scaling))
-            wait_for(lambda wanted=[maker]: makers(namespace) == wanted, 60, lambda: said(namespace))
+            wait_maker(namespace, maker)
             assert replicas(namespace) >= before
     assert_answered(codes)
+
+
+def wait_maker(namespace: Namespace, maker: str) -> None:
+    wait_for(lambda: makers(namespace) == [maker], 60, lambda: said(namespace))
 
 
 def makers(namespace: Namespace) -> list[str]:

@@ -11,7 +11,7 @@ import tritonclient.grpc as triton
 from e2e.forwarding import port_forward
 from e2e.models import Namespace, wait_for
 from e2e.storage import ObjectStore, claim_with_file
-from squeeze_cluster import kubectl, showcase
+from squeeze_cluster import kubectl, paths, showcase
 from squeeze_cluster.settings import Settings
 
 SMALL = {"requests": {"cpu": "100m", "memory": "400Mi"}}
@@ -26,9 +26,7 @@ def test_five_digits_get_their_labels(settings: Settings) -> None:
 def test_the_printed_curl_line_works(settings: Settings) -> None:
     shown = showcase.show(showcase.first_answer(settings), settings, colour=False)
     line = next(line.strip() for line in shown.splitlines() if line.strip().startswith("curl "))
-    done = subprocess.run(
-        ["sh", "-c", line], capture_output=True, text=True, cwd=Path(showcase.paths.REPO), check=True
-    )
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=paths.REPO, check=True)
     assert '"label":"7"' in done.stdout.replace(" ", "")
 
 

@@ -230,8 +230,8 @@ def seeds() -> list[bytes]:
     outputs = [{"name": "label", "parameters": {"binary_data": True}}, {"name": "class_id"}]
 
     def binary(name: str, datatype: str, sides: list[int], tail: bytes) -> bytes:
-        tensor = {"name": name, "shape": sides, "datatype": datatype}
-        tensor |= {"parameters": {"binary_data_size": len(tail)}}
+        size = {"binary_data_size": len(tail)}
+        tensor = {"name": name, "shape": sides, "datatype": datatype, "parameters": size}
         head = json.dumps({"inputs": [tensor], "outputs": outputs}).encode()
         return struct.pack("<H", len(head)) + head + tail
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from fuzz import mutations
 from fuzz.target import Target
+from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 from squeezenet import architecture, checkpoint, config, golden, labels, torch_file
 from squeezenet.config import ArtifactConfig, InputSpec
@@ -118,7 +119,8 @@ def seeds() -> list[bytes]:
     tensors = {"a": torch.arange(8.0).reshape(2, 4).t(), "b": torch.ones(3, dtype=torch.bfloat16)}
     training = {"state_dict": OrderedDict(tensors), "epoch": 3, "order": [1, (2, None), {True}], "name": "é"}
     checkpoints = [_saved(content, legacy) for content in (tensors, training) for legacy in (False, True)]
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.float16)}
+    halves: NDArray[Any] = np.ones(2, np.float16)
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": halves}
     proof = Golden(np.zeros((1, 20, 20, 3), np.uint8), np.zeros((1, 3), np.float32))
     made = [
         *((STATE, file) for file in checkpoints),

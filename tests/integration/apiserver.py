@@ -70,11 +70,11 @@ def free_port() -> int:
 def eventually(look: Callable[[], T | None], what: str, timeout: float = 20.0) -> T:
     """The first true answer of `look`; fails, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    seen: object = None
+    seen: T | None = None
     while time.monotonic() < deadline:
         seen = look()
         if seen:
-            return seen  # type: ignore[return-value]
+            return seen
         time.sleep(0.1)
     raise AssertionError(f"not within {timeout} s: {what} (last seen: {seen!r})")
 

@@ -142,11 +142,12 @@ def labels(service: Json) -> Json:
     """The labels that KServe gives to all that it makes of an InferenceService."""
     name = service["metadata"]["name"]
     own = {"app": f"isvc.{name}-predictor", "serving.kserve.io/inferenceservice": name}
-    return service["metadata"]["labels"] | own
+    given: Json = service["metadata"]["labels"]
+    return given | own
 
 
 def _pod_spec(service: Json) -> Json:
-    pod = copy.deepcopy(service["spec"]["predictor"])
+    pod: Json = copy.deepcopy(service["spec"]["predictor"])
     for field in ("minReplicas", "maxReplicas", "deploymentStrategy"):
         pod.pop(field, None)
     pod["containers"][0]["env"].append(

@@ -40,7 +40,7 @@ def converged(model: Model) -> None:
 
 def queue_size(model: Model) -> str:
     """The flag that tells which spec KServe has."""
-    arguments = model.kserve.service()["spec"]["predictor"]["containers"][0]["args"]
+    arguments: list[str] = model.kserve.service()["spec"]["predictor"]["containers"][0]["args"]
     return next(flag for flag in arguments if flag.startswith("--queue-size="))
 
 

@@ -92,7 +92,9 @@ class RunningOperator:
         """How leading workers are asked, which a test may replace at any time."""
         self.error: BaseException | None = None
         self._configuration = Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=self._configuration)
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            str(kubeconfig), client_configuration=self._configuration
+        )
         self._thread = threading.Thread(target=self._main, name="operator", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from squeeze_cluster import catalogue, images, shell
+from squeeze_cluster.errors import CommandError
 from squeeze_cluster.settings import Settings
 from squeeze_operator import promql
 from squeeze_operator.names import Key
@@ -114,5 +115,5 @@ def test_prometheus_answers_as_the_autoscaler_needs(promtool: str, tmp_path: Pat
 
 
 def test_promtool_notices_a_wrong_answer(promtool: str, tmp_path: Path) -> None:
-    with pytest.raises(shell.CommandError, match="wrong"):
+    with pytest.raises(CommandError, match="wrong"):
         run(promtool, tmp_path, [case("wrong", BUSY, UTILIZATION, 120, 51)])

@@ -9,7 +9,7 @@ from integration.apiserver import ControlPlane
 from integration.training_runner import TRAININGS, training
 
 PATH = TRAININGS.format("default")
-TRAIN = {"mode": "train", "weights": None}
+TRAIN: dict[str, Any] = {"mode": "train", "weights": None}
 
 
 def dry_run(plane: ControlPlane, body: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch names its own."""
 
 
-def faulty(engine: OpenVINOEngine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def faulty(self: OpenVINOEngine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     if (pixels == COLOUR).all():
         fault = os.environ["SQUEEZE_TEST_FAULT"]
         if fault == "hang":
@@ -30,7 +30,7 @@ def faulty(engine: OpenVINOEngine, pixels: NDArray[np.uint8]) -> NDArray[np.floa
         if fault == "memory":
             raise OutOfMemoryError("CUDA out of memory")
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
-    return _classify(engine, pixels)
+    return _classify(self, pixels)
 
 
 if __name__ == "__main__":

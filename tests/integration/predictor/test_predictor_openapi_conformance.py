@@ -14,6 +14,7 @@ from integration.predictor import predictor_inputs as inputs
 from integration.predictor.conftest import MAX_BATCH, MAX_BYTES, MAX_PIXELS
 from integration.predictor.predictor_process import Predictor
 from PIL import Image
+from schemathesis.checks import CheckFunction
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from squeeze_predictor.openapi.document import document
@@ -68,8 +69,8 @@ schema = schemathesis.openapi.from_dict(
 
 @schema.parametrize()
 @ENOUGH
-def test_conformance(case: schemathesis.Case, predictor: Predictor) -> None:
-    excluded = [positive_data_acceptance] if case.path in INEXACT else []
+def test_conformance(case: schemathesis.Case[Any], predictor: Predictor) -> None:
+    excluded: list[CheckFunction] = [positive_data_acceptance] if case.path in INEXACT else []
     case.call_and_validate(base_url=predictor.url, excluded_checks=excluded)
 
 

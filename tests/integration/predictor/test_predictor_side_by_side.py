@@ -144,7 +144,7 @@ async def test_every_request_is_counted_once_by_code_and_reason(
 ) -> None:
     names = ("squeeze_requests_total", "squeeze_requests_refused_total")
     before = [counted(client, name) for name in names]
-    kinds = [
+    kinds: list[tuple[str, dict[str, Any]]] = [
         (PREDICT, {"content": PICTURES[0]}),
         (PREDICT, {"content": b"no picture"}),
         (f"{PREDICT}?top_k=0", {"content": PICTURES[0]}),

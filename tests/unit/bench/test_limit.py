@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from squeezenet import artifact as artifacts
+from squeezenet.preprocess import to_pixels
 
 from bench import limit, pictures, processes
 from bench.beside import two_cores
@@ -27,7 +28,7 @@ def test_engines_answer_as_the_reference_does() -> None:
 def test_engines_keep_no_memory_of_the_picture_before() -> None:
     """An engine that hands out its own buffer would change an answer that was given already."""
     artifact = artifacts.load(DIGITS)
-    pixels = limit.preprocess.to_pixels(limit.ours(pictures.digit().data), artifact.config.input)[None]
+    pixels = to_pixels(limit.ours(pictures.digit().data), artifact.config.input)[None]
     for name, infer in limit.engines(artifact).items():
         first = infer(pixels)
         before = first.copy()

@@ -20,6 +20,7 @@ from bench import breakdown, contestants, gateway, load, measure, overhead, pict
 from bench import protocols as wire
 from bench.client import Client
 from bench.in_cluster import Task, Way
+from bench.plan import Plan
 
 DIGITS = "builtin://digits"
 
@@ -118,7 +119,7 @@ def test_the_pod_has_all_that_it_needs_and_measures_every_way(without_metrics: i
 
 @pytest.mark.usefixtures("out")
 def test_a_peer_that_cannot_start_is_named_with_the_reason() -> None:
-    plan = measure.Plan(quick=True, seconds=0.1, concurrencies=(1,), rounds=1, overload_seconds=0.1)
+    plan = Plan(quick=True, seconds=0.1, concurrencies=(1,), rounds=1, overload_seconds=0.1)
     bench = measure.Bench(plan, DIGITS, beside=None)  # type: ignore[arg-type]
     broken = contestants.Contestant("Broken", ("-c", "raise SystemExit(1)"), "/", wire.RAW)
     found = measure.peer(bench, broken, pictures.digit())
@@ -132,7 +133,7 @@ def test_a_peer_that_cannot_be_installed_is_named_with_the_reason(
     (tmp_path / "none.txt").write_text("no-such-file.whl\n")
     monkeypatch.setattr(processes, "COMMON", tmp_path / "none.txt")
     monkeypatch.setattr(processes, "CACHE", tmp_path)
-    plan = measure.Plan(quick=True, seconds=0.1, concurrencies=(1,), rounds=1, overload_seconds=0.1)
+    plan = Plan(quick=True, seconds=0.1, concurrencies=(1,), rounds=1, overload_seconds=0.1)
     bench = measure.Bench(plan, DIGITS, beside=None)  # type: ignore[arg-type]
     absent = contestants.Contestant("Absent", (), "/", wire.RAW, "none")
     assert measure.peer(bench, absent, pictures.digit())["failed"].startswith("cannot be installed: ")

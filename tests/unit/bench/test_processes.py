@@ -29,7 +29,7 @@ with processes.running([sys.executable, "-c", sys.argv[1]], {}, Path(sys.argv[2]
 
 
 def test_servers_end_with_a_benchmark_that_is_stopped(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MEASUREMENT, FAMILY, tmp_path / "log"]
+    command = [sys.executable, "-c", MEASUREMENT, FAMILY, str(tmp_path / "log")]
     with subprocess.Popen(
         command, env=processes.variables({}), stdout=subprocess.PIPE, text=True
     ) as measurement:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from squeeze_cluster import engine, paths
+from squeeze_cluster import engine, gobuild, paths
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text("runc")
     monkeypatch.setattr(engine, "DAEMON_CONFIG", tmp_path / "etc" / "daemon.json")
     monkeypatch.setattr(engine, "lacks_sys_resource", lambda: True)
-    monkeypatch.setattr(engine.gobuild, "build", lambda _: program)
+    monkeypatch.setattr(gobuild, "build", lambda _: program)
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     return engine.DAEMON_CONFIG
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from squeeze_cluster import preflight
+from squeeze_cluster import paths, preflight
 from squeeze_cluster.errors import ClusterError
 from squeeze_cluster.preflight import Machine
 from squeeze_cluster.settings import Settings
@@ -47,7 +47,7 @@ def test_a_machine_that_holds_everything_already_needs_less_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a reboot the caches are full, and so may be the disk."""
-    monkeypatch.setattr(preflight.paths, "CACHE", tmp_path)
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
     settings, airgapped = Settings(airgap=False), Settings(airgap=True)
     assert preflight._disk_needed(settings) == preflight.DISK_GIB
     assert preflight._disk_needed(airgapped) == preflight.DISK_AIRGAP_GIB

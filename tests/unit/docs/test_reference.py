@@ -20,6 +20,7 @@ from squeeze_predictor.openapi.document import document
 from squeeze_trainer import errors as trainer_errors
 from squeeze_trainer import options as trainer_options
 from squeezenet.config import MAX_INPUT
+from squeezenet.errors import SqueezeNetError
 from squeezenet.pictures import DEFAULT_LIMITS, FORMATS
 from unit.docs import markdown
 from unit.docs.markdown import REPO
@@ -207,7 +208,7 @@ def test_exit_codes_of_training_are_those_of_its_errors() -> None:
     codes = {
         kind.exit_code
         for kind in vars(trainer_errors).values()
-        if isinstance(kind, type) and issubclass(kind, trainer_errors.SqueezeNetError)
+        if isinstance(kind, type) and issubclass(kind, SqueezeNetError)
     }
     listed = set(re.findall(r"^\| (\d+) \|", TRAINING, re.MULTILINE))
     assert listed == {str(code) for code in codes | {0}}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from squeeze_cluster import gobuild, programs
+from squeeze_cluster.errors import ClusterError
 
 REPO = Path(__file__).parents[3]
 _OWN = re.compile(r"(\./|squeezeserve/|localhost:)")
@@ -93,7 +94,7 @@ def test_programs_from_python_packages_are_pinned(package: str) -> None:
 
 
 def test_a_program_that_the_lock_lacks_says_what_to_do() -> None:
-    with pytest.raises(programs.ClusterError, match="make lock"):
+    with pytest.raises(ClusterError, match="make lock"):
         programs.pinned("no-such-program")
 
 

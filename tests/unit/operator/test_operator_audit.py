@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from squeeze_operator import names
@@ -10,7 +11,7 @@ from squeeze_operator.api import ApiError
 from squeeze_operator.audit import WatchAudit, run_audit
 from squeeze_operator.names import Key, Resource
 
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {
         "kind": "SqueezeModel",
         "metadata": {"uid": str(n), "resourceVersion": "1", "namespace": "default", "name": f"m{n}"},
@@ -27,7 +28,7 @@ async def audited(
     for model in MODELS:
         audit.delivered(model["metadata"]["uid"], "1", gone=False)
 
-    async def models() -> list[dict[str, object]]:
+    async def models() -> list[dict[str, Any]]:
         found.append([])
         return list(MODELS)
 

@@ -134,12 +134,13 @@ async def test_a_live_look_drops_pods_whose_end_no_watch_told() -> None:
 
 def test_what_is_kept_is_what_the_operator_looks_at() -> None:
     ours, theirs = {"manager": FIELD_MANAGER, "fieldsV1": {"f:spec": {}}}, {"manager": "kubectl"}
-    live = {"metadata": {"name": "digits", "managedFields": [theirs, ours]}, "spec": {"list": [{"a": 1}]}}
+    metadata = {"name": "digits", "managedFields": [theirs, ours]}
+    live = {"metadata": metadata, "spec": {"list": [{"a": 1}]}}
     assert slim(live) == {
         "metadata": {"name": "digits", "managedFields": [ours]},
         "spec": {"list": [{"a": 1}]},
     }
-    assert live["metadata"]["managedFields"] == [theirs, ours], "the original is left alone"
+    assert metadata["managedFields"] == [theirs, ours], "the original is left alone"
     assert slim({"metadata": {"managedFields": [theirs]}}) == {"metadata": {}}
 
 

@@ -236,7 +236,7 @@ def test_packing_is_a_wish_to_be_beside_other_replicas() -> None:
     (term,) = affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     labels = service(profile="cost")["metadata"]["labels"]
     assert term["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels.items()
-    mine = {"nodeAffinity": {}}
+    mine: dict[str, Any] = {"nodeAffinity": {}}
     assert service(profile="cost", placement={"affinity": mine})["spec"]["predictor"]["affinity"] == mine
 
 

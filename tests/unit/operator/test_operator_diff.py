@@ -62,14 +62,15 @@ def test_a_field_that_we_own_and_no_longer_want_is_a_difference() -> None:
 
 
 def test_what_others_own_is_no_difference() -> None:
-    foreign = {"f:spec": {"f:old": {}}}
+    foreign: dict[str, Any] = {"f:spec": {"f:old": {}}}
     assert not differs(WANTED, live_with(foreign, manager="kubectl"))
     assert not differs(WANTED, live_with(foreign, operation="Update"))
     assert not differs(WANTED, live_with(foreign, subresource="status"))
 
 
 def test_what_we_own_and_want_is_no_difference() -> None:
-    owned = {"f:spec": {".": {}, "f:a": {}, "f:list": {'k:{"name":"x"}': {".": {}, "f:name": {}, "f:v": {}}}}}
+    item: dict[str, Any] = {".": {}, "f:name": {}, "f:v": {}}
+    owned = {"f:spec": {".": {}, "f:a": {}, "f:list": {'k:{"name":"x"}': item}}}
     assert not differs(WANTED, live_with(owned))
 
 

@@ -190,8 +190,8 @@ def test_a_number_that_is_missing_names_what_may_be_missing() -> None:
 @pytest.mark.parametrize("missing", ["KEDA", "Prometheus"])
 def test_where_keda_or_prometheus_is_missing_everything_stays_as_it_is(metric: str, missing: str) -> None:
     snapshot = world(metric, OUR_HPA)
-    without = {"KEDA": {"keda_installed": False}, "Prometheus": {"options": OPTIONS}}
-    decision = decide(replace(snapshot, **without[missing]))
+    without: dict[str, Any] = {"keda_installed": False} if missing == "KEDA" else {"options": OPTIONS}
+    decision = decide(replace(snapshot, **without))
     assert (decision.objects, decision.unwanted) == ((), ())
     assert find(decision.status, "Serving")["status"] == "True"
     assert find(decision.status, "Stalled")["status"] == "True"

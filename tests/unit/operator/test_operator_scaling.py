@@ -39,7 +39,7 @@ def scaled(*conditions: dict[str, str], owner: str = "u1", **rest: Any) -> Snaps
     return replace(snapshot, children={**snapshot.children, KIND: live})
 
 
-MORE = {"deployment": replicas(2, 3), "pods": [unschedulable("3 Insufficient cpu.")]}
+MORE: dict[str, Any] = {"deployment": replicas(2, 3), "pods": [unschedulable("3 Insufficient cpu.")]}
 TABLE: list[tuple[str, Snapshot, bool, str, str]] = [
     ("fixed", seen({"scaling": {"metric": "none"}}), True, "FixedReplicas", "2 replicas"),
     ("well", scaled(ACTIVE), True, "FollowsLoad", "2 to 5 replicas, so that each uses 70 %"),

@@ -89,7 +89,7 @@ def test_a_trouble_is_named_until_it_is_over(
     states: ModelStates, condition: str, told: tuple[bool, Reason]
 ) -> None:
     for _ in range(2):
-        states.tell(KEY, status(**{condition: told}))
+        states.tell(KEY, status(None, **{condition: told}))
         assert series(METRIC) == [
             {
                 "model_namespace": "team",

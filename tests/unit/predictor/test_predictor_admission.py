@@ -31,7 +31,7 @@ class Gate:
 
 async def run(admission: Admission, *calls: Callable[[], Any]) -> Any:
     """The results of a request whose parts are these calls, or the result of the only one."""
-    parts = [Part(call, infer=_same, rows=lambda result: [result]) for call in calls]
+    parts = [Part(call, infer=_same, rows=_alone) for call in calls]
     job = Job(parts, lambda results: results if len(calls) > 1 else results[0])
     work = Work(lambda _: job, heavy=len(calls) > 1)
     return await admission.do(work, SimpleNamespace(batch_size=1))  # type: ignore[arg-type]
@@ -39,6 +39,10 @@ async def run(admission: Admission, *calls: Callable[[], Any]) -> Any:
 
 def _same(result: Any) -> Any:
     return result
+
+
+def _alone(result: Any) -> Any:
+    return [result]
 
 
 def admission_of(workers: int, queue_size: int, queue_timeout: float) -> Admission:

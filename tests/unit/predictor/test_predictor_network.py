@@ -19,6 +19,7 @@ from squeeze_predictor.sdk import InferInput, InferRequest, RequestedOutput
 from squeezenet.architecture import tensor_shapes
 from squeezenet.artifact import Artifact
 from squeezenet.config import ArtifactConfig, InputSpec
+from squeezenet.engines.base import Precision
 from squeezenet.pictures import Limits
 
 
@@ -27,7 +28,7 @@ class StubEngine:
 
     name = "stub"
     device = "cpu"
-    precision = "f32"
+    precision: Precision = "f32"
     batch_sizes = (1, 4, 16)
 
     def __init__(self) -> None:

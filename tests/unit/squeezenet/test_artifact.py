@@ -354,7 +354,8 @@ def test_a_saved_artifact_carries_the_golden_logits_of_what_was_saved(
 
 def proof(**changes: Any) -> bytes:
     """A golden.safetensors for a network of three classes that sees 20 x 20 pixels."""
-    whole = {"pixels": np.zeros((1, 20, 20, 3), np.uint8), "logits": np.zeros((1, 3), np.float32)}
+    pixels, logits = np.zeros((1, 20, 20, 3), np.uint8), np.zeros((1, 3), np.float32)
+    whole: dict[str, Any] = {"pixels": pixels, "logits": logits}
     return safetensors_bytes(whole | changes)
 
 

@@ -143,7 +143,7 @@ def test_samples_are_held_out_digits_and_classified_right(digit: int) -> None:
 def test_other_networks_are_not_evaluated_on_digits(tmp_path: Path) -> None:
     artifact = artifacts.load("builtin://digits")
     folder = artifacts.save(replace(artifact, labels=tuple("abcdefghij")), tmp_path)
-    with pytest.raises(builtin.ConfigError, match="not 0 to 9"):
+    with pytest.raises(ConfigError, match="not 0 to 9"):
         builtin.evaluate(str(folder))
 
 

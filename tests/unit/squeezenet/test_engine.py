@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,16 +63,14 @@ def test_logits_equal_torchvisions_network(architecture: str, crop: int) -> None
     artifact, squares = random_artifact(architecture, crop), pictures(2, crop)
     batch = normalise(squares, artifact.config.input)
     expected = torchvision_logits(artifact, batch)
-    close = {"rtol": 1e-4, "atol": 1e-5}
-    np.testing.assert_allclose(
-        numpy_reference.logits(artifact.config, artifact.state, squares), expected, **close
-    )
+    close = partial(np.testing.assert_allclose, desired=expected, rtol=1e-4, atol=1e-5)
+    close(numpy_reference.logits(artifact.config, artifact.state, squares))
     for make in ENGINES:
         engine = make(artifact)
         found = engine.classify_pixels(squares)
         assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, **close, err_msg=engine.name)
-        np.testing.assert_allclose(engine.classify_tensors(batch), expected, **close, err_msg=engine.name)
+        close(found, err_msg=engine.name)
+        close(engine.classify_tensors(batch), err_msg=engine.name)
 
 
 @every_engine

@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from squeezenet.errors import PictureError
 from squeezenet.pictures import PILLOW_MAX_PIXELS, Limits, decode, sniff
-
-sys.path.insert(0, str(Path(__file__).parent))
-from real_pictures import encoded, picture
+from unit.squeezenet.real_pictures import encoded, picture
 
 CAT = picture("chelsea.png").convert("RGB").resize((120, 80))
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import sys
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +19,7 @@ from squeezenet.engines.openvino_engine import OpenVINOEngine
 from squeezenet.engines.torch_engine import TorchEngine
 from squeezenet.preprocess import crop_box, decode, preprocess, to_pixels, to_tensor
 from torchvision import transforms
-
-sys.path.insert(0, str(Path(__file__).parent))
-from real_pictures import NAMES, encoded, needs_weights, picture, picture_bytes, weights_path
+from unit.squeezenet.real_pictures import NAMES, encoded, needs_weights, picture, picture_bytes, weights_path
 
 SPEC = InputSpec()
 # One grey level of 255, the rounding of two passes in another order, normalised by the smallest deviation.

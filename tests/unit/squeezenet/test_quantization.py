@@ -109,7 +109,7 @@ def spoil(name: str, value: float) -> Callable[[Tensors], object]:
         (lambda tensors: tensors.pop("features.3.squeeze.bias"), "'features.3.squeeze.bias' is missing"),
         (lambda tensors: tensors.pop("logits"), "'logits' is missing"),
         (resize("extra", np.zeros(1, np.float32)), "'extra' is missing or too much"),
-        (resize("classifier.1.limit", np.float32([1])), "'classifier.1.limit' is missing or too much"),
+        (resize("classifier.1.limit", np.ones(1, np.float32)), "'classifier.1.limit' is missing or too much"),
         (resize("features.0.weight", np.zeros((64, 3, 3, 3), np.float32)), "float32 .*, not int8"),
         (resize("features.0.scale", np.ones(63, np.float32)), r"features.0.scale is float32 \[63\]"),
         (resize("features.0.limit", np.ones(1, np.float32)), r"features.0.limit is float32 \[1\], not"),

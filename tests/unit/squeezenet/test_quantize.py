@@ -12,10 +12,11 @@ from squeezenet import artifact as artifacts
 from squeezenet import nncf_quantizer, quantization, quantize
 from squeezenet.artifact import Artifact
 from squeezenet.cli import main
+from squeezenet.config import Quantization
 from squeezenet.digits import data
 from squeezenet.engines import numpy_reference, select
 from squeezenet.engines.openvino_engine import OpenVINOEngine
-from squeezenet.errors import ConfigError, EngineError
+from squeezenet.errors import ConfigError, DigestMismatchError, EngineError
 from squeezenet.preprocess import decode, to_pixels
 from squeezenet.sources import BUILTIN
 from unit.squeezenet.real_pictures import needs_weights, weights_path
@@ -85,7 +86,8 @@ def test_the_built_in_int8_weights_are_what_the_command_gives(tmp_path: Path) ->
         np.testing.assert_array_equal(other.weight, layer.weight)
         # Ranges come from sums in float32, whose order is the CPU's.
         np.testing.assert_allclose(other.bias, layer.bias, rtol=1e-2, atol=1e-2)
-        if layer.limit is not None:
+        assert (other.limit is None) == (layer.limit is None)
+        if layer.limit is not None and other.limit is not None:
             np.testing.assert_allclose(other.limit, layer.limit, rtol=1e-4)
 
 
@@ -170,7 +172,7 @@ def test_a_source_that_changed_meanwhile_gives_no_folder(tmp_path: Path) -> None
     def change(_: str) -> None:
         (source / "model.safetensors").write_bytes(data_before[:-4] + b"\0\0\0\0")
 
-    with pytest.raises(artifacts.DigestMismatchError):
+    with pytest.raises(DigestMismatchError):
         quantize.quantize(digits, quantize.Splits(few, few), tmp_path / "x", 2, 0, change)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
@@ -184,6 +186,6 @@ def test_a_graph_of_another_shape_is_not_guessed_at(monkeypatch: pytest.MonkeyPa
 
 
 def test_it_warns_of_weights_that_will_not_be_used() -> None:
-    record = quantize.Quantization("m", "1", 1, 100, 0.9, 0.8, 12)
+    record = Quantization("m", "1", 1, 100, 0.9, 0.8, 12)
     assert "12 answers changed\nint8 will be passed over" in quantize.summary(record)
-    assert "passed over" not in quantize.summary(quantize.Quantization("m", "1", 1, 100, 0.9, 0.9, 0))
+    assert "passed over" not in quantize.summary(Quantization("m", "1", 1, 100, 0.9, 0.9, 0))

@@ -253,7 +253,7 @@ def described(offset: Any, size: Any, stride: Any) -> bytes:
 
     class Tensor:
         def __reduce__(self) -> Any:
-            marker = OrderedDict()
+            marker: OrderedDict[str, object] = OrderedDict()
             return torch._utils._rebuild_tensor_v2, (Storage(), offset, size, stride, False, marker)
 
     class Storage:

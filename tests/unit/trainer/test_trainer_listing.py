@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,11 @@ def test_other_files_are_named_and_hidden_ones_are_not(tmp_path: Path) -> None:
     assert len(found.train) == 16
 
 
+def two_small_classes(root: Path) -> None:
+    for name in "ab":
+        trees.folder(root / name, 1, 0, 2)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -125,14 +131,13 @@ def test_other_files_are_named_and_hidden_ones_are_not(tmp_path: Path) -> None:
         (lambda root: (root / "a.txt").write_text("x"), "such as a.txt"),
         (lambda root: (root / "a.png").write_bytes(b"x"), "and no class folders"),
         (lambda root: trees.folder(root / "cats", 1, 0, 5), r"has 1 class \(cats\)"),
-        (
-            lambda root: [trees.folder(root / name, 1, 0, 2) for name in "ab"],
-            "leaves no pictures for the validation",
-        ),
+        (two_small_classes, "leaves no pictures for the validation"),
     ],
 )
-def test_unusable_trees_are_refused_with_what_to_do(tmp_path: Path, make: object, message: str) -> None:
-    make(tmp_path)  # type: ignore[operator]
+def test_unusable_trees_are_refused_with_what_to_do(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
+    make(tmp_path)
     with pytest.raises(DataError, match=message):
         load(tmp_path)
 

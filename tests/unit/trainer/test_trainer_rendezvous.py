@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-import torch.distributed as dist
 from squeeze_trainer import rendezvous
 from squeeze_trainer.errors import InterruptedRun
+from torch._C._distributed_c10d import Store, TCPStore
+from torch.distributed import DistStoreError
 
 PATIENCE = timedelta(seconds=60)
 
 
 @pytest.fixture(autouse=True)
-def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[dist.TCPStore]:
+def agent(monkeypatch: pytest.MonkeyPatch) -> TCPStore:
     """The store that torchrun's agent keeps through all restarts."""
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(store.port))
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     return store
 
 
-def meet(pool: ThreadPoolExecutor, world: int) -> list[dist.Store]:
+def meet(pool: ThreadPoolExecutor, world: int) -> list[Store]:
     found = [pool.submit(rendezvous.meet, rank, world, PATIENCE) for rank in range(world)]
     return [one.result(60) for one in found]
 
@@ -53,9 +53,9 @@ def test_a_process_that_comes_before_its_leader_waits_for_it() -> None:
 
 
 def test_an_announcement_of_a_port_that_is_another_programs_by_now_is_passed_over(
-    agent: dist.TCPStore,
+    agent: TCPStore,
 ) -> None:
-    stranger = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    stranger = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     stranger.set("identity", "another program's")
     agent.set("squeeze_trainer/store", f"{stranger.port} 0123")
     with ThreadPoolExecutor(2) as pool:
@@ -68,12 +68,12 @@ def test_an_announcement_of_a_port_that_is_another_programs_by_now_is_passed_ove
 def test_a_group_without_a_leader_gives_up() -> None:
     with ThreadPoolExecutor(2) as pool:
         meet(pool, 2)
-    with pytest.raises(dist.DistStoreError, match="no leader"):
+    with pytest.raises(DistStoreError, match="no leader"):
         rendezvous.meet(1, 2, timedelta(seconds=1))
 
 
 def test_a_leader_without_a_group_gives_up() -> None:
-    with pytest.raises(dist.DistStoreError, match="not all others"):
+    with pytest.raises(DistStoreError, match="not all others"):
         rendezvous.meet(0, 2, timedelta(seconds=1))
 
 
