@@ -48,7 +48,7 @@ class WatchAudit:
             versions[uid] = version
             if self._seen.get(uid) != version:
                 owed[uid] = self._owed.get(uid, now)
-                keys.append(_key(item))
+                keys.append(key_of(item))
         self._owed = owed
         self._seen = {uid: version for uid, version in self._seen.items() if uid in versions}
         self.synced_at = now
@@ -67,7 +67,7 @@ async def run_audit(
     enqueue: Callable[[Key], None],
     unwatched: Callable[[], Awaitable[bool]],
     optional_kinds: Callable[[], Awaitable[Mapping[Resource, bool]]],
-    on_missing: Callable[[Resource], None],
+    note_kind: Callable[[Resource, bool], None],
     restart_watches: Callable[[], None],
     interval_seconds: float,
 ) -> None:
@@ -85,10 +85,9 @@ async def run_audit(
             owed = audit.compare(listed)
             before, served = served, dict(await optional_kinds())
             for kind in served:
-                if not served[kind]:
-                    on_missing(kind)
+                note_kind(kind, served[kind])
             arrived = any(served[kind] and not before.get(kind, True) for kind in served)
-            for key in map(_key, listed) if arrived else owed:
+            for key in map(key_of, listed) if arrived else owed:
                 enqueue(key)
             missing = await unwatched()
             if missing and suspect:
@@ -103,5 +102,6 @@ async def run_audit(
         await asyncio.sleep(pause)
 
 
-def _key(item: Mapping[str, Any]) -> Key:
+def key_of(item: Mapping[str, Any]) -> Key:
+    """The key of a listed model or training."""
     return Key(str(item["metadata"]["namespace"]), str(item["metadata"]["name"]), str(item["kind"]))

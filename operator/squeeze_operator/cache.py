@@ -3,8 +3,8 @@
 Controllers everywhere read from such a cache (client-go's informers); without it each event costs six reads,
 and a thousand models keep an API server and the operator busy with nothing else. What makes it safe here:
 
-- "It is not there" is never believed: the API server is asked. So nobody's object is overwritten because it
-  carries no label of ours, and an entry that is missing costs a request and nothing else.
+- That something is not there is believed only where the API server has said so itself (`absences`), and never
+  where something is to be made. So nobody's object is overwritten because it carries no label of ours.
 - Every look that no event asked for (resync, retry, audit) reads from the API server and corrects the cache,
   so a watch that stays silent delays a look and never hides a change for good.
 - Writes name the uid that they are meant for.
@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from sys import intern
 from typing import Any
 
-from squeeze_operator.api import Api
+from squeeze_operator.absences import Absences
+from squeeze_operator.api import Api, KindMissing
 from squeeze_operator.names import (
     FIELD_MANAGER,
     MODEL_LABEL,
@@ -40,6 +41,7 @@ class WatchCache:
         self._pods: dict[Key, dict[str, Json]] = defaultdict(dict)
         """Pods by model, since a model's pods are only ever wanted together."""
         self._marks: dict[Resource, int] = defaultdict(int)
+        self.absences = Absences()
 
     def deliver(self, resource: Resource, event: Mapping[str, Any]) -> None:
         """Notes a watch event (object and type, which is None where a watch has begun with a list)."""
@@ -47,6 +49,7 @@ class WatchCache:
         self._marks[resource] = max(self._marks[resource], _version(live))
         if resource is PODS:
             self._deliver_pod(live, gone=kind == "DELETED")
+        # It may only have lost our label, so this is not the word that it is not there.
         elif kind == "DELETED":
             known = self._objects[resource].get(_key(live))
             if known is not None and _version(known) <= _version(live):
@@ -54,11 +57,13 @@ class WatchCache:
         elif kind is None:
             # A list is the truth even where it is older, as after a restored backup.
             self._objects[resource][_key(live)] = slim(live)
+            self.absences.end(resource, _key(live))
         else:
             self._put(resource, live)
 
     def offer(self, resource: Resource, live: Json) -> None:
         """Notes an object that a request has answered, unless the watch has got further already."""
+        self.absences.end(resource, _key(live))
         # Nothing would tell that one of a kind without a watch has gone.
         if resource not in UNWATCHED and _version(live) > self._marks[resource]:
             self._put(resource, live)
@@ -67,9 +72,11 @@ class WatchCache:
         """Notes that there is no such object."""
         self._objects[resource].pop(key, None)
 
-    def forget_kind(self, resource: Resource) -> None:
-        """Notes that the API server does not serve this kind any more."""
-        self._objects.pop(resource, None)
+    def note_kind(self, resource: Resource, served: bool) -> None:
+        """Notes whether the API server serves this kind."""
+        self.absences.note_kind(resource, served)
+        if not served:
+            self._objects.pop(resource, None)
 
     def get(self, resource: Resource, key: Key) -> Json | None:
         """The object, or None where none is known."""
@@ -91,6 +98,7 @@ class WatchCache:
                 self._deliver_pod(pod, gone=True)
 
     def _put(self, resource: Resource, live: Json) -> None:
+        self.absences.end(resource, _key(live))
         known = self._objects[resource].get(_key(live))
         if known is None or _version(known) < _version(live):
             self._objects[resource][_key(live)] = slim(live)
@@ -99,6 +107,7 @@ class WatchCache:
         model = Key(pod["metadata"]["namespace"], str((pod["metadata"].get("labels") or {}).get(MODEL_LABEL)))
         name = str(pod["metadata"]["name"])
         if not gone:
+            self.absences.end(PODS, model)
             self._pods[model][name] = slim(pod)
             return
         self._pods[model].pop(name, None)
@@ -109,35 +118,56 @@ class WatchCache:
 class Reads:
     """Reads for one look at an owner: from the cache, or from the API server where the look is `live`."""
 
-    def __init__(self, api: Api, cache: WatchCache, live: bool) -> None:
+    def __init__(self, api: Api, cache: WatchCache, owner: Key, live: bool) -> None:
         self._api = api
         self._cache = cache
+        self._owner = owner
         self._live = live
+        self.trusting = False
+        """Whether an object was taken for absent without asking."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """The object, or None where there is none. Raises KindMissing, ApiError."""
-        key = Key(namespace, name)
-        known = None if self._live else self._cache.get(resource, key)
-        if known is not None:
-            return known
+        key, absences = Key(namespace, name), self._cache.absences
+        before = self._cache.get(resource, key)
+        if not self._live:
+            if before is not None:
+                return before
+            if absences.unserved(resource):
+                raise KindMissing(
+                    404, f"{resource.api_version}: the API server does not serve {resource.kind}"
+                )
+            if self._trusts(resource, key):
+                return None
         found = await self._api.get(resource, namespace, name)
-        if found is None:
-            self._cache.forget(resource, key)
-        else:
+        absences.note_kind(resource, served=True)
+        if found is not None:
             self._cache.offer(resource, found)
+        elif self._cache.get(resource, key) is before:
+            # Else the watch has told of it since the question.
+            self._cache.forget(resource, key)
+            absences.note(resource, key, self._owner)
         return found
 
     async def pods(self, model: Key) -> list[Json]:
         """The pods of KServe's Deployment for a model. Raises ApiError."""
-        known = [] if self._live else self._cache.pods(model)
         label = app_label(model.name)
-        mine = [pod for pod in known if pod["metadata"]["labels"].get("app") == label]
-        if mine:
-            return mine
+        if not self._live:
+            known = self._cache.pods(model)
+            mine = [pod for pod in known if pod["metadata"]["labels"].get("app") == label]
+            if mine or self._trusts(PODS, model):
+                return mine
         mark = self._cache.mark(PODS)
         listed = await self._api.list(PODS, model.namespace, f"app={label}")
         self._cache.correct_pods(model, listed, mark)
+        if not listed and not self._cache.pods(model):
+            self._cache.absences.note(PODS, model, self._owner)
         return listed
+
+    def _trusts(self, resource: Resource, key: Key) -> bool:
+        believed = self._cache.absences.believes(resource, key)
+        self.trusting |= believed
+        return believed
 
     async def workers(self, training: Key) -> list[Json]:
         """The pods of a training, which no watch delivers. Raises ApiError."""

@@ -7,7 +7,7 @@ them. /readyz fails until the first audit has answered.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from squeeze_operator.audit import BOUND_SECONDS
@@ -46,6 +46,16 @@ class Health:
     def forget_watchers(self, resource: Resource) -> None:
         """Called while a kind is not served, so that its watcher is not missed."""
         self.watchers = frozenset(name for name in self.watchers if not watches(name, resource))
+
+    def watched(self, resources: Iterable[Resource]) -> frozenset[Resource]:
+        """Those of the kinds of which a watcher is alive and none has died."""
+        alive = self.watchers - self._gone.keys()
+        return frozenset(
+            resource
+            for resource in resources
+            if any(watches(name, resource) for name in alive)
+            and not any(watches(name, resource) for name in self._gone)
+        )
 
     def not_alive(self) -> str | None:
         """Why a restart is needed, or None."""

@@ -15,7 +15,7 @@ from prometheus_client import start_http_server
 
 from squeeze_operator import metrics, names, watch
 from squeeze_operator.api import Api
-from squeeze_operator.audit import WatchAudit, run_audit
+from squeeze_operator.audit import WatchAudit, key_of, run_audit
 from squeeze_operator.cache import WatchCache
 from squeeze_operator.gather import ServedReader as Reader
 from squeeze_operator.health import Health, serve
@@ -70,7 +70,9 @@ async def run(
             metrics.MODELS.set(len(models))
             trainings = await list_trainings(api, scopes)
             count(trainings)
-            return [*models, *trainings]
+            listed = [*models, *trainings]
+            cache.absences.forget_except({key_of(owner) for owner in listed})
+            return listed
 
         parts: dict[str, Coroutine[Any, Any, None]] = {
             f"worker {number}": worker.run() for number, worker in enumerate(workers)
@@ -84,9 +86,10 @@ async def run(
         async def optional_kinds() -> dict[Resource, bool]:
             return {resource: await api.serves(resource, scope) for resource in names.OPTIONAL}
 
-        def kind_gone(resource: Resource) -> None:
-            health.forget_watchers(resource)
-            cache.forget_kind(resource)
+        def note_kind(resource: Resource, served: bool) -> None:
+            cache.note_kind(resource, served)
+            if not served:
+                health.forget_watchers(resource)
 
         parts["audit"] = run_audit(
             audit,
@@ -94,11 +97,11 @@ async def run(
             partial(queue.add, live=True),
             unwatched,
             optional_kinds,
-            kind_gone,
+            note_kind,
             watches.restart,
             settings.audit_seconds,
         )
-        parts["heartbeat"] = _beat(health)
+        parts["heartbeat"] = _beat(health, cache)
         parts["stopper"] = watches.halt_on(stop)
         with closing_pages(settings, health):
             await _supervise(parts, watches, stop, health)
@@ -143,9 +146,10 @@ async def _supervise(
         await asyncio.gather(*tasks, watching, return_exceptions=True)
 
 
-async def _beat(health: Health) -> None:
+async def _beat(health: Health, cache: WatchCache) -> None:
     while True:
         health.beat(watch.running_watchers())
+        cache.absences.watched(health.watched(watch.WATCHED))
         await asyncio.sleep(1)
 
 

@@ -57,7 +57,7 @@ class Reconciler:
 
         Raises ApiError where it must be tried again.
         """
-        reads = Reads(self._api, self._cache, live)
+        reads = Reads(self._api, self._cache, key, live)
         if key.kind == names.TRAINING_KIND:
             return await self._training(reads, key)
         return await self._model(reads, key)
@@ -67,7 +67,7 @@ class Reconciler:
         if snapshot is None:
             self._states.forget(key)
             return None
-        return await self._apply(key, names.MODELS, snapshot.model, snapshot, decide)
+        return await self._apply(reads, key, names.MODELS, snapshot.model, snapshot, decide)
 
     async def _training(self, reads: Reads, key: Key) -> Decision | None:
         try:
@@ -77,13 +77,22 @@ class Reconciler:
             return None
         if snapshot is None:
             return None
-        return await self._apply(key, names.TRAININGS, snapshot.training, snapshot, decide_training)
+        return await self._apply(reads, key, names.TRAININGS, snapshot.training, snapshot, decide_training)
 
     async def _apply(
-        self, key: Key, resource: Resource, owner: Json, snapshot: S, decide: Callable[[S], Decision]
-    ) -> Decision:
+        self,
+        reads: Reads,
+        key: Key,
+        resource: Resource,
+        owner: Json,
+        snapshot: S,
+        decide: Callable[[S], Decision],
+    ) -> Decision | None:
         """Carries a decision out; a failed write is decided upon again, told in the status, and raised."""
         decision, failure = decide(snapshot), None
+        if reads.trusting and any(wanted["kind"] not in snapshot.children for wanted in decision.objects):
+            # What is made must not meet an object that came without our label, of which no watch tells.
+            return await self.reconcile(key, live=True)
         try:
             await apply_objects(self._api, self._cache, snapshot.children, decision)
         except ApiError as error:

@@ -30,6 +30,7 @@ OWNED = {
     names.JOBS: names.TRAINING_LABEL,
 }
 """The kinds whose events concern a model or training, and the label that names it."""
+WATCHED = (names.MODELS, names.TRAININGS, *OWNED)
 _KINDS = {names.MODEL_LABEL: names.KIND, names.TRAINING_LABEL: names.TRAINING_KIND}
 _MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS, names.TRAININGS)
 """Kinds whose status is written again and again with the load or the progress of the moment."""
@@ -185,11 +186,7 @@ class Watches:
         if time.monotonic() - self._started_at < self._patience_seconds:
             return []
         alive = running_watchers()
-        return [
-            resource
-            for resource in (names.MODELS, names.TRAININGS, *OWNED)
-            if not any(watches(name, resource) for name in alive)
-        ]
+        return [resource for resource in WATCHED if not any(watches(name, resource) for name in alive)]
 
 
 def running_watchers() -> frozenset[str]:

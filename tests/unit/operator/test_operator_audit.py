@@ -45,7 +45,7 @@ async def audited(
         found[-1].append(key.name)
 
     task = asyncio.create_task(
-        run_audit(audit, models, enqueue, unwatched, optional, lambda _: None, lambda: None, 0.001)
+        run_audit(audit, models, enqueue, unwatched, optional, lambda *_: None, lambda: None, 0.001)
     )
     try:
         async with asyncio.timeout(10):
@@ -65,8 +65,8 @@ async def test_all_models_are_looked_at_once_when_an_optional_kind_arrives(kind:
     assert await audited([False, False, *[True] * 9], 4, kind) == [[], [], ["ma", "mb"], []]
 
 
-async def test_missing_watchers_of_a_kind_that_is_not_served_are_forgotten() -> None:
-    forgotten: list[Resource] = []
+async def test_each_audit_tells_which_kinds_are_served() -> None:
+    told: dict[Resource, bool] = {}
 
     async def nothing() -> list[dict[str, object]]:
         return []
@@ -78,14 +78,14 @@ async def test_missing_watchers_of_a_kind_that_is_not_served_are_forgotten() -> 
         return False
 
     audit = run_audit(
-        WatchAudit(), nothing, lambda _: None, unwatched, optional, forgotten.append, lambda: None, 60
+        WatchAudit(), nothing, lambda _: None, unwatched, optional, told.__setitem__, lambda: None, 60
     )
     task = asyncio.create_task(audit)
     async with asyncio.timeout(10):
-        while not forgotten:
+        while len(told) < 2:
             await asyncio.sleep(0.001)
     task.cancel()
-    assert forgotten == [names.SCALED_OBJECTS]
+    assert told == {names.INFERENCE_SERVICES: True, names.SCALED_OBJECTS: False}
 
 
 async def test_an_api_server_that_fails_meanwhile_hides_no_arrival() -> None:

@@ -1,10 +1,15 @@
-"""The cache of what the watches delivered: never older than it must be, and never the last word."""
+"""The cache of what the watches delivered, and of what the API server said is not there.
+
+Never older than it must be, and never the last word.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from squeeze_operator.api import KindMissing
 from squeeze_operator.cache import Reads, WatchCache, slim
 from squeeze_operator.names import (
     AUTOSCALERS,
@@ -17,6 +22,7 @@ from squeeze_operator.names import (
 )
 
 KEY = Key("team", "digits")
+WATCHED = frozenset({INFERENCE_SERVICES, PODS})
 Json = dict[str, Any]
 
 
@@ -37,11 +43,22 @@ def deliver(cache: WatchCache, kind: str | None, live: Json, resource: Resource 
 class Server:
     """An API server that holds what it is given, and counts what it is asked."""
 
-    def __init__(self, held: Json | None = None, pods: list[Json] | None = None) -> None:
+    def __init__(
+        self,
+        held: Json | None = None,
+        pods: list[Json] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self.held, self.pods, self.asked = held, pods or [], 0
+        self.serves = True
+        self.meanwhile = meanwhile
+        """What happens between the question and the answer."""
 
-    async def get(self, _resource: Resource, _namespace: str, _name: str) -> Json | None:
+    async def get(self, resource: Resource, _namespace: str, _name: str) -> Json | None:
         self.asked += 1
+        self.meanwhile()
+        if not self.serves:
+            raise KindMissing(404, resource.kind)
         return self.held
 
     async def list(self, _resource: Resource, _namespace: str, _labels: str) -> list[Json]:
@@ -49,14 +66,23 @@ class Server:
         return self.pods
 
 
+def made() -> WatchCache:
+    """A cache while watchers are alive."""
+    cache = WatchCache()
+    cache.absences.watched(WATCHED)
+    return cache
+
+
+def reads(cache: WatchCache, server: Server, live: bool = False) -> Reads:
+    return Reads(server, cache, KEY, live)  # type: ignore[arg-type]
+
+
 async def look(cache: WatchCache, server: Server, live: bool = False) -> Json | None:
-    reads = Reads(server, cache, live)  # type: ignore[arg-type]
-    return await reads.get(INFERENCE_SERVICES, KEY.namespace, KEY.name)
+    return await reads(cache, server, live).get(INFERENCE_SERVICES, KEY.namespace, KEY.name)
 
 
 async def pods(cache: WatchCache, server: Server, live: bool = False) -> list[str]:
-    reads = Reads(server, cache, live)  # type: ignore[arg-type]
-    return [found["metadata"]["name"] for found in await reads.pods(KEY)]
+    return [found["metadata"]["name"] for found in await reads(cache, server, live).pods(KEY)]
 
 
 async def test_what_a_watch_delivered_costs_no_request() -> None:
@@ -66,8 +92,8 @@ async def test_what_a_watch_delivered_costs_no_request() -> None:
     assert server.asked == 0
 
 
-async def test_that_an_object_is_not_there_is_never_believed() -> None:
-    cache, server = WatchCache(), Server(service(5))
+async def test_a_watch_is_not_believed_that_an_object_is_not_there() -> None:
+    cache, server = made(), Server(service(5))
     deliver(cache, "ADDED", service(1))
     deliver(cache, "DELETED", service(4))
     assert await look(cache, server) == service(5)
@@ -84,6 +110,104 @@ async def test_a_live_look_asks_and_corrects_what_a_silent_watch_has_left() -> N
     assert cache.get(INFERENCE_SERVICES, KEY) == service(7)
     assert await look(cache, Server(None), live=True) is None
     assert cache.get(INFERENCE_SERVICES, KEY) is None
+
+
+async def test_that_an_object_is_not_there_is_asked_once() -> None:
+    cache, server = made(), Server()
+    asking, trusting = reads(cache, server), reads(cache, server)
+    for one in (asking, trusting):
+        assert await one.get(INFERENCE_SERVICES, KEY.namespace, KEY.name) is None
+    assert server.asked == 1
+    assert (asking.trusting, trusting.trusting) == (False, True)
+    assert await look(cache, server, live=True) is None
+    assert server.asked == 2, "a live look asks"
+
+
+def told(cache: WatchCache) -> None:
+    deliver(cache, "ADDED", service(5))
+
+
+def listed(cache: WatchCache) -> None:
+    deliver(cache, None, service(5))
+
+
+def written(cache: WatchCache) -> None:
+    cache.offer(INFERENCE_SERVICES, service(5))
+
+
+def written_before_a_later_event(cache: WatchCache) -> None:
+    deliver(cache, "ADDED", service(9, "other"))
+    cache.offer(INFERENCE_SERVICES, service(5))
+
+
+@pytest.mark.parametrize("appear", [told, listed, written, written_before_a_later_event])
+async def test_an_object_that_appears_is_no_longer_absent(appear: Callable[[WatchCache], None]) -> None:
+    cache = made()
+    assert await look(cache, Server()) is None
+    appear(cache)
+    assert await look(cache, Server(service(5))) == service(5)
+
+
+async def test_what_the_operator_deletes_itself_is_asked_for() -> None:
+    cache, server = made(), Server(service(1))
+    assert await look(cache, server) == service(1)
+    cache.forget(INFERENCE_SERVICES, KEY)
+    server.held = service(2)
+    assert await look(cache, server) == service(2), "a finalizer keeps it"
+
+
+async def test_an_event_between_question_and_answer_wins() -> None:
+    cache = made()
+    server = Server(meanwhile=lambda: told(cache))
+    assert await look(cache, server) is None
+    assert await look(cache, Server()) == service(5)
+
+
+async def test_without_a_living_watcher_every_look_asks() -> None:
+    cache, server = WatchCache(), Server()
+    for _ in range(2):
+        assert await look(cache, server) is None
+    assert server.asked == 2
+    cache.absences.watched(WATCHED)
+    for _ in range(2):
+        assert await look(cache, server) is None
+    assert server.asked == 3
+    cache.absences.watched(frozenset({PODS}))
+    cache.absences.watched(WATCHED)
+    server.held = service(1)
+    assert await look(cache, server) == service(1), "it came while nobody watched"
+
+
+async def test_a_kind_that_is_not_served_costs_no_request() -> None:
+    cache, server = made(), Server(service(1))
+    server.serves = False
+    cache.note_kind(INFERENCE_SERVICES, served=False)
+    with pytest.raises(KindMissing):
+        await look(cache, server)
+    assert server.asked == 0
+    with pytest.raises(KindMissing):
+        await look(cache, server, live=True)
+    assert server.asked == 1
+    server.serves = True
+    assert await look(cache, server, live=True) == service(1), "it has come"
+    assert await look(cache, server) == service(1)
+    assert server.asked == 2
+
+
+async def test_a_kind_that_the_audit_finds_is_asked_for() -> None:
+    cache = made()
+    cache.note_kind(INFERENCE_SERVICES, served=False)
+    cache.note_kind(INFERENCE_SERVICES, served=True)
+    assert await look(cache, Server(service(1))) == service(1)
+
+
+async def test_what_was_absent_for_owners_that_are_gone_is_forgotten() -> None:
+    cache, server = made(), Server()
+    await look(cache, server)
+    cache.absences.forget_except({KEY})
+    assert cache.absences.believes(INFERENCE_SERVICES, KEY)
+    cache.absences.forget_except(set())
+    assert not cache.absences.believes(INFERENCE_SERVICES, KEY)
 
 
 def test_an_answer_does_not_bring_back_what_the_watch_has_seen_go() -> None:
@@ -106,13 +230,13 @@ def test_kinds_do_not_mix_and_a_kind_that_is_gone_leaves_nothing() -> None:
     cache = WatchCache()
     deliver(cache, "ADDED", service(1))
     deliver(cache, "ADDED", service(2), AUTOSCALERS)
-    cache.forget_kind(INFERENCE_SERVICES)
+    cache.note_kind(INFERENCE_SERVICES, served=False)
     assert cache.get(INFERENCE_SERVICES, KEY) is None
     assert cache.get(AUTOSCALERS, KEY) == service(2)
 
 
 async def test_pods_come_and_go_with_their_events() -> None:
-    cache, server = WatchCache(), Server()
+    cache, server = made(), Server()
     deliver(cache, "ADDED", pod("a", 1), PODS)
     deliver(cache, "ADDED", pod("b", 2), PODS)
     assert await pods(cache, server) == ["a", "b"]
@@ -121,7 +245,11 @@ async def test_pods_come_and_go_with_their_events() -> None:
     assert server.asked == 0
     deliver(cache, "DELETED", pod("b", 4), PODS)
     assert await pods(cache, server) == []
-    assert server.asked == 1, "no pods at all is not believed"
+    assert await pods(cache, server) == []
+    assert server.asked == 1, "no pods at all is believed from the API server alone"
+    deliver(cache, "ADDED", pod("c", 5), PODS)
+    assert await pods(cache, server) == ["c"]
+    assert server.asked == 1
 
 
 async def test_a_live_look_drops_pods_whose_end_no_watch_told() -> None:
@@ -146,8 +274,7 @@ def test_what_is_kept_is_what_the_operator_looks_at() -> None:
 
 async def test_a_kind_without_a_watch_is_asked_for_each_time() -> None:
     cache, server = WatchCache(), Server(service(5))
-    reads = Reads(server, cache, live=False)  # type: ignore[arg-type]
     for _ in range(2):
-        assert await reads.get(SERVICES, KEY.namespace, KEY.name) == service(5)
+        assert await reads(cache, server).get(SERVICES, KEY.namespace, KEY.name) == service(5)
     assert server.asked == 2
     assert cache.get(SERVICES, KEY) is None

@@ -14,7 +14,7 @@ from squeeze_operator.health import (
     Health,
     serve,
 )
-from squeeze_operator.names import INFERENCE_SERVICES, Key
+from squeeze_operator.names import INFERENCE_SERVICES, PODS, Key
 
 
 class Clock:
@@ -104,6 +104,18 @@ def test_a_watcher_of_a_kind_that_was_removed_is_not_missed(health: Health, cloc
     clock.now += WATCHER_BOUND_SECONDS + 1
     health.beat(frozenset())
     assert health.not_alive() == f"ended: {pods}", "others are missed as ever"
+
+
+def test_a_kind_is_watched_while_each_of_its_watchers_is_alive(health: Health) -> None:
+    both = frozenset({"watcher for pods.v1@team-a", "watcher for pods.v1@team-b"})
+    kinds = (PODS, INFERENCE_SERVICES)
+    assert health.watched(kinds) == frozenset()
+    health.beat(both)
+    assert health.watched(kinds) == {PODS}
+    health.beat(frozenset({"watcher for pods.v1@team-a"}))
+    assert health.watched(kinds) == frozenset()
+    health.beat(both)
+    assert health.watched(kinds) == {PODS}
 
 
 def test_an_api_server_that_is_away_takes_readiness_not_life(health: Health, clock: Clock) -> None:
