@@ -25,36 +25,45 @@ class WatchAudit:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, int] = {}
         self._owed: dict[str, float] = {}
+        self._recent: set[str] = set()
+        """Of which the watch has told since the last audit; a list that it overtakes knows less than it."""
         self.synced_at: float | None = None
         """When the API server last answered an audit."""
 
     def delivered(self, uid: str, version: str, gone: bool) -> None:
         """Notes a watch event: the object's uid and resourceVersion, and whether it was deleted."""
         self._owed.pop(uid, None)
+        self._recent.add(uid)
         if gone:
             self._seen.pop(uid, None)
         else:
-            self._seen[uid] = version
+            self._seen[uid] = int(version)
 
     def compare(self, listed: Iterable[Mapping[str, Any]]) -> list[Key]:
         """Notes what is owed and returns the models and trainings concerned; what is gone is forgotten."""
-        now, owed, keys = self._clock(), dict[str, float](), list[Key]()
-        versions: dict[str, str] = {}
+        now, owed, keys, uids = self._clock(), dict[str, float](), list[Key](), set[str]()
         for item in listed:
             metadata = item["metadata"]
-            uid, version = str(metadata["uid"]), str(metadata["resourceVersion"])
-            versions[uid] = version
-            if self._seen.get(uid) != version:
+            uid, version = str(metadata["uid"]), int(metadata["resourceVersion"])
+            uids.add(uid)
+            if not self._delivered(uid, version):
                 owed[uid] = self._owed.get(uid, now)
                 keys.append(key_of(item))
         self._owed = owed
-        self._seen = {uid: version for uid, version in self._seen.items() if uid in versions}
+        known = uids | self._recent
+        self._seen = {uid: version for uid, version in self._seen.items() if uid in known}
+        self._recent.clear()
         self.synced_at = now
         metrics.LAST_AUDIT.set_to_current_time()
         metrics.WATCH_LAG.set(self.lag())
         return keys
+
+    def _delivered(self, uid: str, version: int) -> bool:
+        seen = self._seen.get(uid)
+        # What the watch has told of lately and does not hold any more is gone.
+        return uid in self._recent if seen is None else seen >= version
 
     def lag(self) -> float:
         """For how many seconds the oldest undelivered change has been known."""

@@ -16,7 +16,8 @@ from squeeze_operator.names import Resource
 LOOP_BOUND_SECONDS = 30.0
 WATCHER_BOUND_SECONDS = 45.0
 WORKER_BOUND_SECONDS = 180.0
-READY_BOUND_SECONDS = 120.0
+READY_GRACE_SECONDS = 90.0
+"""For how long audits may fail before the operator is not ready."""
 Check = Callable[[], str | None]
 """What is wrong, in a sentence; None where nothing is."""
 
@@ -35,6 +36,8 @@ class Health:
         self.busy_since: Callable[[], list[float | None]] = list
         self.watch_lag: Callable[[], float] = lambda: 0.0
         self.synced_at: Callable[[], float | None] = lambda: None
+        self.audit_seconds = 30.0
+        """Between two audits; readiness cannot know more than they do."""
 
     def beat(self, watchers: frozenset[str] = frozenset()) -> None:
         """Called by the event loop every second, with the names of the watchers that are alive."""
@@ -79,7 +82,7 @@ class Health:
         synced = self.synced_at()
         if synced is None:
             return "the API server has not answered yet"
-        if self._clock() - synced > READY_BOUND_SECONDS:
+        if self._clock() - synced > self.audit_seconds + READY_GRACE_SECONDS:
             return f"the API server has not answered for {self._clock() - synced:.0f} s"
         return self.not_alive()
 

@@ -58,6 +58,8 @@ async def run(
         workers = [Worker(queue, reconciler, settings.resync_seconds) for _ in range(settings.workers)]
         health.busy_since = lambda: [worker.busy_since for worker in workers]
         health.watch_lag, health.synced_at = audit.lag, lambda: audit.synced_at
+        health.audit_seconds = settings.audit_seconds
+        metrics.AUDIT_INTERVAL.set(settings.audit_seconds)
 
         watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue.add)
 

@@ -50,6 +50,9 @@ LAST_AUDIT = Gauge(
     "squeeze_operator_last_audit_timestamp_seconds",
     "Unix time at which the API server last listed the models.",
 )
+AUDIT_INTERVAL = Gauge(
+    "squeeze_operator_audit_interval_seconds", "Seconds between two audits, as the operator was told."
+)
 MODELS = Gauge("squeeze_operator_models", "SqueezeModels seen in the last audit.")
 MODELS_BY_CONDITION = Gauge(
     "squeeze_operator_models_by_condition",

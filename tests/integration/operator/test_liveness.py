@@ -47,6 +47,16 @@ def test_every_watcher_that_dies_is_missed(impatient: RunningOperator) -> None:
     eventually(missed, "each of them is named", timeout=60)
 
 
+@pytest.mark.parametrize("operator", [{"audit_seconds": 3600.0}], indirect=True)
+def test_rare_audits_leave_the_operator_ready(
+    operator: RunningOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator.health, "_clock", lambda: time.monotonic() + 3600)
+    eventually(lambda: operator.health.not_ready() is None, "the next audit is hardly due", timeout=5)
+    monkeypatch.setattr(operator.health, "_clock", lambda: time.monotonic() + 3600 + 90)
+    assert "has not answered for" in str(operator.health.not_ready())
+
+
 @pytest.mark.parametrize("part", ["worker 2", "audit", "heartbeat"])
 def test_a_part_that_dies_ends_the_operator(impatient: RunningOperator, part: str) -> None:
     impatient.end_tasks(part)

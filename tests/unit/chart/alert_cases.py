@@ -178,10 +178,28 @@ OPERATOR = [
     Case(
         "SqueezeOperatorBlind",
         10,
-        {"squeeze_operator_last_audit_timestamp_seconds": "0x30"},
+        {
+            "squeeze_operator_last_audit_timestamp_seconds": "0x30",
+            "squeeze_operator_audit_interval_seconds": "30x30",
+        },
         operator("The SqueezeServe operator has not reached the API server for 10m 0s"),
     ),
-    Case("SqueezeOperatorBlind", 10, {"squeeze_operator_last_audit_timestamp_seconds": "0+60x30"}),
+    Case(
+        "SqueezeOperatorBlind",
+        10,
+        {
+            "squeeze_operator_last_audit_timestamp_seconds": "0+60x30",
+            "squeeze_operator_audit_interval_seconds": "30x30",
+        },
+    ),
+    Case(
+        "SqueezeOperatorBlind",
+        10,
+        {
+            "squeeze_operator_last_audit_timestamp_seconds": "0x30",
+            "squeeze_operator_audit_interval_seconds": "600x30",
+        },
+    ),
     Case(
         "SqueezeOperatorWatchOld",
         4,

@@ -8,7 +8,7 @@ import pytest
 from squeeze_operator.audit import BOUND_SECONDS, WatchAudit
 from squeeze_operator.health import (
     LOOP_BOUND_SECONDS,
-    READY_BOUND_SECONDS,
+    READY_GRACE_SECONDS,
     WATCHER_BOUND_SECONDS,
     WORKER_BOUND_SECONDS,
     Health,
@@ -118,9 +118,15 @@ def test_a_kind_is_watched_while_each_of_its_watchers_is_alive(health: Health) -
     assert health.watched(kinds) == {PODS}
 
 
-def test_an_api_server_that_is_away_takes_readiness_not_life(health: Health, clock: Clock) -> None:
-    clock.now += READY_BOUND_SECONDS + 1
+@pytest.mark.parametrize("audit_seconds", [1.0, 30.0, 3600.0])
+def test_an_api_server_that_is_away_takes_readiness_not_life(
+    health: Health, clock: Clock, audit_seconds: float
+) -> None:
+    health.audit_seconds = audit_seconds
+    clock.now += audit_seconds + READY_GRACE_SECONDS
     health.beat()
+    assert health.not_ready() is None, "the next audit is hardly late"
+    clock.now += 1
     assert health.not_alive() is None
     assert "has not answered for" in str(health.not_ready())
     health.synced_at = lambda: None
@@ -148,6 +154,18 @@ def test_a_watch_that_catches_up_owes_nothing(clock: Clock) -> None:
     assert audit.lag() == 0
     assert audit.compare([item("a", "1")]) == []
     assert audit.synced_at == clock.now
+
+
+def test_a_watch_that_is_ahead_of_the_list_owes_nothing_until_the_next_audit(clock: Clock) -> None:
+    audit = WatchAudit(clock)
+    audit.delivered("changed", "2", gone=False)
+    audit.delivered("deleted", "3", gone=True)
+    audit.delivered("new", "4", gone=False)
+    assert audit.compare([item("changed", "1"), item("deleted", "1")]) == []
+    assert audit.lag() == 0
+    clock.now += 3600
+    assert audit.compare([item("changed", "2"), item("new", "4")]) == []
+    assert audit.lag() == 0
 
 
 def test_an_idle_cluster_and_a_deleted_model_owe_nothing(clock: Clock) -> None:
