@@ -130,9 +130,18 @@ def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollo
     done = rollout.up_to_date and rollout.serving
     if rollout.fault is not None and not (done and rollout.ready >= spec.scaling.min_replicas):
         return Verdict(rollout.fault.reason, rollout.fault.message, stalled=True)
-    if done and rollout.routed:
+    if done and rollout.routed and _enough(snapshot, spec, rollout):
         return _ready(snapshot, spec, rollout)
     return _moving(snapshot, spec, rollout)
+
+
+def _enough(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> bool:
+    """Whether as many replicas answer as were asked for, or as before those that are being added."""
+    before: Mapping[str, Any] = snapshot.model.get("status") or {}
+    asked = spec.scaling.min_replicas
+    if is_true(before, "Ready"):
+        asked = min(asked, before.get("readyReplicas", asked))
+    return rollout.whole or rollout.ready >= asked
 
 
 def _ready(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> Verdict:
@@ -163,6 +172,8 @@ def _moving(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> Verdict:
             "KServe's controller has not acted on the InferenceService yet; if this lasts, look at the "
             "log of kserve-controller-manager",
         )
+    if rollout.up_to_date and rollout.serving and rollout.routed:
+        return Verdict(Reason.STARTING, f"{_count(rollout)} answer; the others are starting")
     if rollout.up_to_date and rollout.serving:
         return Verdict(Reason.ROUTE_NOT_READY, f"The route is not ready. {rollout.route_message}")
     if rollout.downloading:

@@ -19,7 +19,7 @@ class Reason(StrEnum):
     CREATING = "Creating", "The InferenceService is being made."
     WAITING_FOR_KSERVE = "WaitingForKServe", "KServe has not acted on the InferenceService yet."
     DOWNLOADING = "Downloading", "The storage initializer is fetching the weights."
-    STARTING = "Starting", "Replicas are starting; none answers yet."
+    STARTING = "Starting", "Replicas are starting; none answers yet, or too few."
     ROLLING_OUT = "RollingOut", "New replicas are replacing old ones, which still answer."
     ROUTE_NOT_READY = (
         "RouteNotReady",

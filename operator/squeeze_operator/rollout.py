@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from squeeze_operator.conditions import find
+from squeeze_operator.conditions import find, is_true
 from squeeze_operator.diff import covers
 from squeeze_operator.injected import as_asked
 from squeeze_operator.podfaults import Fault, clean, downloading, first_fault
@@ -18,6 +18,8 @@ from squeeze_operator.snapshot import Snapshot
 from squeeze_operator.spec import ModelSpec
 
 Json = Mapping[str, Any]
+_UNLOOKED = "Predictor ingress not created"
+"""IngressReady's reason where KServe has not looked at the route, because its PredictorReady is not True."""
 _PLACEMENT = (
     "nodeSelector",
     "tolerations",
@@ -37,6 +39,8 @@ class Rollout:
     updated: int = 0
     current: bool = False
     downloading: bool = False
+    whole: bool = False
+    """Whether KServe is content, which it is not while a single replica, as of a scale-up, is missing."""
     routed: bool = False
     route_message: str = ""
     fault: Fault | None = None
@@ -59,8 +63,10 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
         return Rollout(fault=_kserve_fault(service))
     status = deployment.get("status") or {}
     template = deployment["spec"]["template"]["spec"]
-    current = pod is not None and _carries(template, pod) and _observed(deployment)
-    route = find(service.get("status"), "Ready")
+    current = (
+        pod is not None and _carries(template, pod) and (_observed(deployment) or _was_current(snapshot))
+    )
+    whole = is_true(service.get("status"), "Ready")
     pods = [] if pod is None else of_spec(snapshot.pods, pod)
     return Rollout(
         replicas=status.get("replicas") or 0,
@@ -68,7 +74,8 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
         updated=status.get("updatedReplicas") or 0,
         current=current,
         downloading=downloading(pods),
-        routed=route.get("status") == "True",
+        whole=whole,
+        routed=whole or _route_stands(snapshot, service),
         route_message=_route_message(service),
         fault=_fault(deployment, service, pods, spec, current),
     )
@@ -140,6 +147,21 @@ def _without_tolerations(pod: Json) -> Json:
 def _observed(deployment: Json) -> bool:
     seen = (deployment.get("status") or {}).get("observedGeneration") or 0
     return bool(seen >= deployment["metadata"]["generation"])
+
+
+def _was_current(snapshot: Snapshot) -> bool:
+    """Whether all replicas ran this spec at the look before: a new generation then only scales."""
+    before: Json = snapshot.model.get("status") or {}
+    same = before.get("observedGeneration") == snapshot.model["metadata"]["generation"]
+    return same and is_true(before, "UpToDate")
+
+
+def _route_stands(snapshot: Snapshot, service: Json) -> bool:
+    """Whether the route is there, whatever KServe says of the replicas."""
+    ingress = find(service.get("status"), "IngressReady")
+    if ingress.get("status") == "True":
+        return True
+    return ingress.get("reason") == _UNLOOKED and is_true(snapshot.model.get("status"), "Ready")
 
 
 def _controlled_by(child: Json, owner: Json) -> bool:

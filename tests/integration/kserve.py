@@ -81,6 +81,13 @@ class KServe:
             f"{self.service_path}/status", {"status": service_status(self.namespace, self.name, ready)}
         )
 
+    def lack(self) -> None:
+        """Writes what KServe says while a replica of several does not answer: only the route is sure."""
+        status = service_status(self.namespace, self.name)
+        states = {"PredictorReady": "Unknown", "IngressReady": "True", "Ready": "Unknown"}
+        conditions = [{"type": kind, "status": state} for kind, state in states.items()]
+        self.kube.patch(f"{self.service_path}/status", {"status": status | {"conditions": conditions}})
+
     def serve(self, replicas: int = 1) -> None:
         """Everything went well: all replicas of the present spec answer and are routed."""
         self.deploy()

@@ -50,6 +50,24 @@ def test_an_accelerator_of_another_kind_leaves_nothing_of_the_first(model: Make,
 
 
 @pytest.mark.usefixtures("operator")
+def test_ready_stays_true_through_a_scale_up_and_falls_below_the_minimum(model: Make) -> None:
+    digits = serving(model)
+    digits.kube.patch(digits.kserve.deployment_path, {"spec": {"replicas": 4}})
+    digits.kserve.lack()
+    for ready in (2, 3, 4):
+        digits.kserve.report(replicas=4, ready=ready, updated=4)
+        eventually(lambda: digits.get()["status"]["readyReplicas"] == ready, "it is told")  # noqa: B023
+        assert digits.condition("Ready")["reason"] == "Available"
+    digits.kserve.route()
+    digits.wait("Ready", "True", "Available")
+    events = digits.kube.get(f"/api/v1/namespaces/{digits.namespace}/events")["items"]
+    assert [event["reason"] for event in events] == ["Available"], "it has become Ready once"
+    digits.kserve.lack()
+    digits.kserve.report(replicas=4, ready=1, updated=4)
+    assert "1 of 4" in digits.wait("Ready", "False", "Starting")["message"]
+
+
+@pytest.mark.usefixtures("operator")
 def test_serving_stays_true_through_an_update_and_ready_changes_once(model: Make) -> None:
     digits = serving(model)
     seen: list[tuple[str, str]] = []
