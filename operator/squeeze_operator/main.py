@@ -24,7 +24,7 @@ from squeeze_operator.reconcile import Readers, Reconciler, Worker
 from squeeze_operator.scalehistory import ScaleHistory
 from squeeze_operator.served import ServedReader
 from squeeze_operator.settings import Settings
-from squeeze_operator.training.census import count, list_trainings
+from squeeze_operator.training.census import Census, list_trainings
 from squeeze_operator.training.gather import ProgressReader as TrainingReader
 from squeeze_operator.training.progress import ProgressReader
 from squeeze_operator.workqueue import WorkQueue
@@ -49,6 +49,7 @@ async def run(
     health = health or Health()
     queue, audit, cache = WorkQueue(), WatchAudit(), WatchCache()
     asking, progress, history = ServedReader(), ProgressReader(), ScaleHistory()
+    census = Census()
     async with Api(configuration) as api, contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(asking.close)
         closing.callback(queue.close)
@@ -71,7 +72,7 @@ async def run(
             history.forget_except(uids)
             metrics.MODELS.set(len(models))
             trainings = await list_trainings(api, scopes)
-            count(trainings)
+            census.count(trainings)
             listed = [*models, *trainings]
             cache.absences.forget_except({key_of(owner) for owner in listed})
             return listed

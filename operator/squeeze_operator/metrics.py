@@ -1,7 +1,7 @@
 """The operator's Prometheus metrics.
 
-Label values come from small fixed sets, never from users. The series of a single model, which `modelstates`
-writes, are the exception: they name it, and go when it goes.
+Label values come from small fixed sets, never from users. The series of a single model or training are the
+exception: they name it, and go when it goes (`modelstates`, `training.census`).
 """
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -71,4 +71,14 @@ MODEL_OBJECTIVE = Gauge(
 )
 TRAININGS = Gauge(
     "squeeze_operator_trainings", "SqueezeTrainings by state, seen in the last audit.", ["state"]
+)
+TRAINING_STALLED = Gauge(
+    "squeeze_operator_training_stalled",
+    "1 for each training that does not go on, with its reason, as of the last audit.",
+    ["training_namespace", "training", "reason"],
+)
+TRAINING_FAILED_TRIES = Gauge(
+    "squeeze_operator_training_failed_tries",
+    "How many tries have failed of a training that is being tried again, as of the last audit.",
+    ["training_namespace", "training"],
 )

@@ -10,6 +10,7 @@ import pytest
 from integration.apiserver import ControlPlane, eventually
 from integration.operator_runner import TRAINER_IMAGE, Model, RunningOperator
 from integration.training_runner import DIGEST, INDEX, TRAININGS, Training
+from prometheus_client import REGISTRY
 
 pytestmark = pytest.mark.usefixtures("operator")
 PROGRESS = {
@@ -212,6 +213,26 @@ def test_an_image_that_cannot_be_pulled_is_told(training: Make) -> None:
     digits.started(1)
     digits.change(ttlSecondsAfterFinished=2)
     digits.wait("Stalled", "False", "Progressing")
+
+
+@pytest.mark.parametrize("operator", [{"audit_seconds": 1.0}], indirect=True)
+def test_a_training_that_stalls_or_is_tried_again_has_a_metric(training: Make) -> None:
+    digits = training()
+    digits.create(retries=2)
+    who = {"training_namespace": digits.namespace, "training": digits.name}
+
+    def metric(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"squeeze_operator_training_{name}", who | labels)
+
+    for tries in (1, 2):
+        (pod,) = digits.started(1)
+        digits.end(pod, 1)
+        eventually(lambda: metric("failed_tries") == tries, f"{tries} failed", timeout=60)  # noqa: B023
+    (pod,) = eventually(digits.pods, "the last try", timeout=60)
+    digits.refuse_image(pod)
+    eventually(lambda: metric("stalled", reason="ImageUnavailable") == 1, "it is told")
+    digits.kube.delete(digits.path)
+    eventually(lambda: metric("stalled", reason="ImageUnavailable") is None, "it ends with the training")
 
 
 def test_the_retries_are_the_limit(training: Make) -> None:

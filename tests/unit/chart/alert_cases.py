@@ -172,6 +172,35 @@ MODELS = [
     Case("SqueezeModelEngineFallback", 25, {f"squeeze_engines_passed_over{{{_TARGET}}}": "0x30"}),
 ]
 
+_STUCK = {
+    'squeeze_operator_training_stalled{namespace="squeezeserve-system", training_namespace="team", '
+    'training="cats", reason="DataInvalid"}': "1x30"
+}
+_TRIES = (
+    'squeeze_operator_training_failed_tries{namespace="squeezeserve-system", training_namespace="team", '
+    'training="cats"}'
+)
+_CATS = {"namespace": "team", "training": "cats"}
+
+TRAININGS = [
+    Case(
+        "SqueezeTrainingStalled",
+        6,
+        _STUCK,
+        operator("The training team/cats does not go on (DataInvalid)", **_CATS, reason="DataInvalid"),
+    ),
+    Case("SqueezeTrainingStalled", 4, _STUCK),
+    Case("SqueezeTrainingStalled", 20, {_TRIES: "3x30"}),
+    Case(
+        "SqueezeTrainingFailing",
+        4,
+        {_TRIES: "1 1 1 2x30"},
+        operator("The training team/cats has failed 2 times and is tried again", **_CATS),
+    ),
+    Case("SqueezeTrainingFailing", 20, {_TRIES: "1x30"}),
+    Case("SqueezeTrainingFailing", 20, _STUCK),
+]
+
 OPERATOR = [
     Case("SqueezeOperatorDown", 6, {"up": "0x30"}, operator()),
     Case("SqueezeOperatorDown", 20, {"squeeze_operator_models": "0x30"}),
