@@ -13,7 +13,7 @@ from squeeze_operator.spec import ModelSpec
 
 Json = dict[str, Any]
 _PORTS = [{"port": port, "protocol": "TCP"} for port in (names.HTTP_PORT, names.GRPC_PORT)]
-_DNS = {
+DNS = {
     "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
     "ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")],
 }
@@ -34,7 +34,7 @@ def network_policy(metadata: Mapping[str, Any], spec: ModelSpec, rules: NetworkR
     In: pods of the same namespace, and the administrator's peers. Out: to weights that are elsewhere.
     """
     name = metadata["name"]
-    peers = [{"podSelector": {}}, *rules.clients]
+    peers = [{"podSelector": {}}, *rules.operator, *rules.clients]
     return {
         "apiVersion": names.NETWORK_POLICIES.api_version,
         "kind": names.NETWORK_POLICIES.kind,
@@ -43,6 +43,6 @@ def network_policy(metadata: Mapping[str, Any], spec: ModelSpec, rules: NetworkR
             "podSelector": {"matchLabels": {"app": names.app_label(name)}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": peers, "ports": _PORTS}],
-            "egress": [_DNS, *rules.weights] if spec.weights.downloaded else [],
+            "egress": [DNS, *rules.weights] if spec.weights.downloaded else [],
         },
     }

@@ -16,7 +16,7 @@ PART_OF = "squeezeserve"
 MODEL_LABEL = f"{GROUP}/model"
 """On every child; KServe passes it on to the Deployment and its pods."""
 TRAINING_LABEL = f"{GROUP}/training"
-"""On a training's Job and Service, and on its workers."""
+"""On all that is made for a training, and on its workers."""
 
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
@@ -76,7 +76,7 @@ CHILDREN = {
     for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS, SCALED_OBJECTS, NETWORK_POLICIES)
 }
 """The kinds that the operator writes for a model."""
-TRAINING_CHILDREN = {resource.kind: resource for resource in (JOBS, SERVICES)}
+TRAINING_CHILDREN = {resource.kind: resource for resource in (JOBS, SERVICES, NETWORK_POLICIES)}
 """The kinds that the operator writes for a training."""
 WRITTEN = CHILDREN | TRAINING_CHILDREN
 OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS, TRAININGS)
@@ -105,7 +105,7 @@ def owner_reference(kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def workers_name(training: str) -> str:
-    """The Job and the Service of a training's workers."""
+    """The Job, the Service and the NetworkPolicy of a training's workers."""
     return f"{training}-training"
 
 

@@ -110,7 +110,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--network-rules",
         type=_network_rules,
         default=default("network-rules", ""),
-        help="give each model a NetworkPolicy; JSON: clients (peers that may ask), weights (egress rules)",
+        help="give each model and training a NetworkPolicy; JSON: operator and clients (peers that may ask), "
+        "weights (egress rules)",
     )
     parser.add_argument(
         "--replica-env",
@@ -166,7 +167,9 @@ def _network_rules(text: str) -> NetworkRules | None:
         rules = {name: tuple(values) for name, values in json.loads(text).items()}
         return NetworkRules(**rules)
     except (ValueError, TypeError, AttributeError) as error:
-        raise argparse.ArgumentTypeError(f"not JSON with lists named clients and weights: {error}") from error
+        raise argparse.ArgumentTypeError(
+            f"not JSON with lists named operator, clients and weights: {error}"
+        ) from error
 
 
 def _variable_of_replicas(text: str) -> tuple[str, str]:

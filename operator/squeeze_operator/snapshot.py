@@ -15,11 +15,12 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class NetworkRules:
-    """Whom replicas answer beside their own namespace, and where downloaded weights come from.
+    """Whom replicas answer beside their own namespace, and where weights, data and output are.
 
-    NetworkPolicy's own forms: `clients` are peers, `weights` are egress rules.
+    NetworkPolicy's own forms: `operator` (its own pods) and `clients` are peers, `weights` egress rules.
     """
 
+    operator: tuple[Json, ...] = ()
     clients: tuple[Json, ...] = ()
     weights: tuple[Json, ...] = ()
 
@@ -41,7 +42,7 @@ class Options:
     prometheus_window: str = "2m"
     """How far rates in Prometheus look back, as PromQL writes a duration."""
     network_rules: NetworkRules | None = None
-    """What the models' NetworkPolicies allow; without them there are no policies."""
+    """What the NetworkPolicies of models and trainings allow; without them there are no policies."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables of every replica and worker, such as those of a proxy: (name, value)."""
     architecture: str = ""

@@ -28,8 +28,10 @@ OWNED = {
     **dict.fromkeys((*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS), names.MODEL_LABEL),
     # Workers themselves are looked at while their Job runs, for their progress.
     names.JOBS: names.TRAINING_LABEL,
+    # Of models and of trainings.
+    names.NETWORK_POLICIES: f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}",
 }
-"""The kinds whose events concern a model or training, and the label that names it."""
+"""The kinds whose events concern a model or training, and the label selector of their objects."""
 WATCHED = (names.MODELS, names.TRAININGS, *OWNED)
 _KINDS = {names.MODEL_LABEL: names.KIND, names.TRAINING_LABEL: names.TRAINING_KIND}
 _MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS, names.TRAININGS)
@@ -69,8 +71,8 @@ def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
     # does not have; the audit finds a kind that arrives later.
     chosen.scanning.disabled = bool(namespaces)
     # Without this the memory of the operator would grow with every pod of the cluster.
-    for resource, label in OWNED.items():
-        chosen.watching.label_selectors[_selector(resource)] = label
+    for resource, labels in OWNED.items():
+        chosen.watching.label_selectors[_selector(resource)] = labels
     return chosen
 
 
@@ -234,7 +236,7 @@ def _on_owner(
 def _on_child(
     resource: Resource, cache: WatchCache, enqueue: Callable[[Key], None]
 ) -> Callable[..., Awaitable[None]]:
-    news, label = News(), OWNED[resource]
+    news = News()
 
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
@@ -242,9 +244,10 @@ def _on_child(
         cache.deliver(resource, event)
         if resource in _MEASURED and not news.worth(event):
             return
-        owner = (metadata.get("labels") or {}).get(label)
-        if owner:
-            enqueue(Key(str(metadata["namespace"]), str(owner), _KINDS[label]))
+        labels = metadata.get("labels") or {}
+        for label, kind in _KINDS.items():
+            if label in labels:
+                enqueue(Key(str(metadata["namespace"]), str(labels[label]), kind))
 
     return on_child
 

@@ -76,6 +76,7 @@ class RunningOperator:
             allow_cpu_fallback=True,
             prometheus_address="http://prometheus.example:9090",
             domain_template=overrides.pop("domain_template", Options("").domain_template),
+            network_rules=overrides.pop("network_rules", None),
         )
         values: dict[str, Any] = {
             "health_port": 0,

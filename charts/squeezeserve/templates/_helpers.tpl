@@ -137,13 +137,13 @@ is left to the garbage collector.
   verbs: [create]
 {{- end }}
 
-{{/* What may reach the replicas of models, and where they fetch weights; the operator always asks ready ones. */}}
+{{/* What may reach models and trainings, and what they reach; the operator always asks ready replicas and workers. */}}
 {{- define "squeezeserve.networkRules" -}}
 {{- $namespace := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
 {{- $pod := dict "matchLabels" (include "squeezeserve.selectorLabels" . | fromYaml) }}
 {{- $operator := dict "namespaceSelector" $namespace "podSelector" $pod }}
 {{- with .Values.predictor.networkPolicy }}
-{{- dict "clients" (concat (list $operator) .clientsFrom) "weights" .weightsEgress | toJson }}
+{{- dict "operator" (list $operator) "clients" .clientsFrom "weights" .weightsEgress | toJson }}
 {{- end }}
 {{- end }}
 

@@ -14,6 +14,7 @@ from squeeze_operator.podfaults import clean
 from squeeze_operator.spec import SpecError
 from squeeze_operator.training import desired
 from squeeze_operator.training.faults import Fault, ended_fault, waiting_fault
+from squeeze_operator.training.isolation import isolation, open_again
 from squeeze_operator.training.reasons import TrainingReason as Reason
 from squeeze_operator.training.result import final, progress, result, summary
 from squeeze_operator.training.snapshot import TrainingSnapshot
@@ -44,7 +45,9 @@ def decide(snapshot: TrainingSnapshot) -> Decision:
     objects = (desired.service(metadata), desired.job(metadata, spec, snapshot.options))
     # A Job's template cannot change, so there is none before the training may begin.
     begun = snapshot.job is not None or not spec.suspend
-    wanted = tuple(one for one in objects if begun and one["kind"] not in snapshot.children)
+    missing = tuple(one for one in objects if one["kind"] not in snapshot.children)
+    # The policy comes first, so that no worker starts without it.
+    wanted = (*isolation(snapshot, spec), *missing) if begun else ()
     changes = (desired.change(snapshot.job, suspend=spec.suspend),) if snapshot.job else ()
     return _decision(snapshot, _verdict(snapshot, spec), wanted, changes)
 
@@ -81,7 +84,8 @@ def _over(snapshot: TrainingSnapshot, spec: TrainingSpec | None, before: Mapping
     changes: tuple[Json, ...] = ()
     if ttl is not None and snapshot.job is not None:
         changes = (desired.change(snapshot.job, ttlSecondsAfterFinished=ttl),)
-    return Decision(changes=changes, status={**before, "observedGeneration": generation, "conditions": said})
+    status = {**before, "observedGeneration": generation, "conditions": said}
+    return Decision(unwanted=open_again(snapshot), changes=changes, status=status)
 
 
 def _verdict(snapshot: TrainingSnapshot, spec: TrainingSpec) -> Verdict:
@@ -171,6 +175,7 @@ def _decision(
     before: Mapping[str, Any] = snapshot.training.get("status") or {}
     return Decision(
         objects=objects,
+        unwanted=open_again(snapshot),
         changes=changes,
         status=_status(snapshot, verdict, before),
         announcements=_announcements(before, verdict),

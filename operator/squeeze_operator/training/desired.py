@@ -36,7 +36,7 @@ def job(metadata: Mapping[str, Any], spec: TrainingSpec, options: Options) -> Js
     return {
         "apiVersion": names.JOBS.api_version,
         "kind": names.JOBS.kind,
-        "metadata": _child_metadata(metadata),
+        "metadata": child_metadata(metadata),
         "spec": {
             "completionMode": "Indexed",
             "completions": spec.workers,
@@ -59,7 +59,7 @@ def service(metadata: Mapping[str, Any]) -> Json:
     return {
         "apiVersion": names.SERVICES.api_version,
         "kind": names.SERVICES.kind,
-        "metadata": _child_metadata(metadata),
+        "metadata": child_metadata(metadata),
         "spec": {
             "clusterIP": "None",
             # Workers meet before any of them is ready.
@@ -184,7 +184,8 @@ def _labels(metadata: Mapping[str, Any]) -> Json:
     }
 
 
-def _child_metadata(metadata: Mapping[str, Any]) -> Json:
+def child_metadata(metadata: Mapping[str, Any]) -> Json:
+    """The metadata of a training's child: labels that tell whose it is, and its owner."""
     return {
         "name": names.workers_name(metadata["name"]),
         "namespace": metadata["namespace"],

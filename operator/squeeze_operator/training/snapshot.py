@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from squeeze_operator.names import JOBS
+from squeeze_operator.names import JOBS, NETWORK_POLICIES
 from squeeze_operator.ownership import controls
 from squeeze_operator.snapshot import ApplyError, Options
 
@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TrainingSnapshot:
-    """One SqueezeTraining (as the API holds it), its Job and Service, and the Job's pods."""
+    """One SqueezeTraining (as the API holds it), its children, and the Job's pods."""
 
     training: Json
     options: Options
@@ -37,5 +37,6 @@ class TrainingSnapshot:
 
     @property
     def taken(self) -> str | None:
-        """The kind of a child whose name somebody else holds."""
-        return next((kind for kind, live in self.children.items() if not controls(self.training, live)), None)
+        """The kind of a child whose name somebody else holds, and without which there is no training."""
+        foreign = (kind for kind, live in self.children.items() if not controls(self.training, live))
+        return next((kind for kind in foreign if kind != NETWORK_POLICIES.kind), None)

@@ -79,6 +79,12 @@ class TrainingSpec:
         return tuple(dict.fromkeys(urlsplit(uri).netloc for uri in uris if uri.startswith("pvc://")))
 
     @property
+    def remote(self) -> bool:
+        """Whether data, weights or output are elsewhere: neither in the image nor on a volume."""
+        uris = (self.output, self.dataset, self.weights.uri if self.weights else "")
+        return any(urlsplit(uri).scheme not in {"", "builtin", "pvc"} for uri in uris)
+
+    @property
     def threads(self) -> int:
         """CPU threads of a worker: the whole cores of its limit, at least one."""
         return max(1, int(parse_quantity(self.resources["limits"]["cpu"])))

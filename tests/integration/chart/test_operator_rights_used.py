@@ -23,7 +23,8 @@ Right = tuple[str, str, str]
 
 pytestmark = pytest.mark.usefixtures("kserve")
 
-POLICY = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/digits-predictor"
+POLICIES = "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies"
+GUARDS = {"digits-predictor", "digits-training"}
 AUTOSCALER = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/digits"
 SCALED_OBJECT = "/apis/keda.sh/v1alpha1/namespaces/{}/scaledobjects/digits"
 GUARDED = ("--set", "predictor.networkPolicy.enabled=true")
@@ -89,8 +90,11 @@ def test_every_right_is_used_by_an_operator_at_work(
     anybody = rights_of_a_token(api_server, namespace)
     helm("install", "squeezeserve", str(CHART), *ACCOUNT)
     eventually = partial(apiserver.eventually, timeout=SECONDS)
-    policy, autoscaler, scaled = (path.format(namespace) for path in (POLICY, AUTOSCALER, SCALED_OBJECT))
+    policies, autoscaler, scaled = (path.format(namespace) for path in (POLICIES, AUTOSCALER, SCALED_OBJECT))
     model = f"{MODELS.format(namespace)}/digits"
+
+    def guards() -> set[str]:
+        return {item["metadata"]["name"] for item in kube.get(policies)["items"]}
 
     def scale_by(metric: str) -> None:
         kube.patch(model, {"spec": {"scaling": {"metric": metric}}})
@@ -99,14 +103,14 @@ def test_every_right_is_used_by_an_operator_at_work(
         with running_operator(api_server.plane, tmp_path, *ACCOUNT, *GUARDED, *PROMETHEUS):
             create_both(kube, namespace)
             assert_all_is_done(kube, namespace)
-            eventually(lambda: kube.get(policy), "a NetworkPolicy")
+            eventually(lambda: guards() == GUARDS, "NetworkPolicies")
             eventually(lambda: kube.get(autoscaler), "an autoscaler")
             scale_by("utilization")
             eventually(lambda: kube.get(scaled), "a ScaledObject")
             scale_by("none")
             eventually(lambda: kube.get(scaled) is None, "no ScaledObject")
         with running_operator(api_server.plane, tmp_path, *ACCOUNT):
-            eventually(lambda: kube.get(policy) is None, "no NetworkPolicy")
+            eventually(lambda: not guards(), "no NetworkPolicy")
             scale_by("utilization")
             events = f"/api/v1/namespaces/{namespace}/events"
             eventually(lambda: kube.get(events)["items"], "an Event: there is no Prometheus now")

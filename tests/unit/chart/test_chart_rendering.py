@@ -206,7 +206,7 @@ def test_network_policy_lets_through_what_the_operator_needs() -> None:
 def test_models_policies_let_in_the_operator_and_the_peers_that_were_named() -> None:
     rules = settings_of("hardened").options.network_rules
     assert rules is not None
-    operator, gateway = rules.clients
+    (operator,), (gateway,) = rules.operator, rules.clients
     pod = only(scenario("hardened"), "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert operator["podSelector"]["matchLabels"].items() <= pod.items()
     assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": NAMESPACE}

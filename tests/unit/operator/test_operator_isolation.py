@@ -15,7 +15,8 @@ from unit.operator_snapshots import OPTIONS, SPEC, seen
 
 GATEWAY = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}
 HTTPS = {"ports": [{"port": 443}]}
-RULES = NetworkRules(clients=(GATEWAY,), weights=(HTTPS,))
+OPERATOR = {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}}}
+RULES = NetworkRules(operator=(OPERATOR,), clients=(GATEWAY,), weights=(HTTPS,))
 
 
 def policy_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def guarded(spec: dict[str, Any] | None = None, **children: Any) -> Snapshot:
 def test_replicas_answer_their_namespace_and_the_administrators_peers() -> None:
     policy = policy_of(guarded())
     (rule,) = policy["spec"]["ingress"]
-    assert rule["from"] == [{"podSelector": {}}, GATEWAY]
+    assert rule["from"] == [{"podSelector": {}}, OPERATOR, GATEWAY]
     assert [port["port"] for port in rule["ports"]] == [names.HTTP_PORT, names.GRPC_PORT]
     assert policy["spec"]["podSelector"] == {"matchLabels": {"app": "isvc.digits-predictor"}}
     assert policy["metadata"]["name"] == "digits-predictor"
