@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 from typing import Any
@@ -73,22 +72,3 @@ class Limit:
         if not (line := self._process.stdout.readline()):
             raise SystemExit(f"bench.limit has ended: see {self._log}")
         return line
-
-
-def two_cores(first: Limit, second: Limit, rounds: int) -> Json:
-    """Pictures a second of one loop alone and of two at once, in turns, and the median ratio of the two.
-
-    Two virtual cores may be one physical core, so that this ratio, not 2, is what a second core can give.
-    """
-    alone, both = [], []
-    for _ in range(rounds):
-        alone.append(first.now())
-        first.begin()
-        second.begin()
-        both.append(first.end() + second.end())
-    ratios = [two / one for one, two in zip(alone, both, strict=True)]
-    return {
-        "one": statistics.median(alone),
-        "two": statistics.median(both),
-        "ratio": statistics.median(ratios),
-    }

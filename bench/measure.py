@@ -42,13 +42,13 @@ def run(measurement: Coroutine[Any, Any, T]) -> T:
         return runner.run(measurement)
 
 
-def ours(bench: Bench, chosen: Sequence[Picture], cores: Sequence[int]) -> Json:
-    """The predictor with its defaults; on several cores with raw bytes alone."""
+def ours(bench: Bench, chosen: Sequence[Picture]) -> Json:
+    """The predictor with its defaults on one core, by every protocol."""
     ports = processes.free_port(), processes.free_port()
     server = contestants.ours(bench.weights)
-    command = processes.pinned(cores, server.started(processes.environment(None), *ports))
-    with processes.running(command, processes.threads(len(cores)), OUT / "ours.log") as process:
-        return run(_ours(bench, server.path, ports, chosen, process, every_protocol=len(cores) == 1))
+    command = processes.pinned((SERVER_CORE,), server.started(processes.environment(None), *ports))
+    with processes.running(command, processes.threads(1), OUT / "ours.log") as process:
+        return run(_ours(bench, server.path, ports, chosen, process))
 
 
 async def _ours(
@@ -57,15 +57,13 @@ async def _ours(
     ports: tuple[int, int],
     chosen: Sequence[Picture],
     process: psutil.Process,
-    every_protocol: bool,
 ) -> Json:
     client = Client("127.0.0.1", ports[0])
     raw = protocols.over_http(client, protocols.RAW, path)
     found: Json = {"first_answer_s": await first_answer(raw, chosen[0], process)}
     found["pictures"] = {one.name: await closed(bench, raw, one, process) for one in chosen}
-    found["protocols"] = {"raw": found["pictures"][chosen[0].name]}
-    if every_protocol:
-        found["protocols"] |= await _other_protocols(bench, client, path, ports[1], chosen[0], process)
+    others = await _other_protocols(bench, client, path, ports[1], chosen[0], process)
+    found["protocols"] = {"raw": found["pictures"][chosen[0].name], **others}
     capacity = report.rate(found["protocols"]["raw"])
     found |= await _by_the_clock(bench, raw, ports[0], chosen[0], process, capacity)
     found["resident_mb"] = processes.resident_mb(process)

@@ -17,8 +17,7 @@ def ratios(results: Json) -> Json:
     """What the figures mean side by side; None where a part was not measured."""
     picture = next(iter(results["ours"]["pictures"]))
     ours, ours_of_limit = results["ours"], of_limit(results["ours"]["pictures"][picture])
-    two_cores = of_limit(results["ours_two_cores"]["pictures"][picture]) / ours_of_limit
-    two_cores_limit = results["limit_two_cores"]["ratio"]
+    two_cores, two_cores_limit = (results["cores"][who]["ratio"] for who in ("server", "loop"))
     alone, steady = ours["pictures"][picture]["1"], ours["open_70_percent"]
     flooded = ours["overload_3x"]
     documented, same_engine = best_peer(results, "torch"), best_peer(results, "openvino")

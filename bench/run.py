@@ -20,6 +20,7 @@ from bench import (
     beside,
     breakdown,
     contestants,
+    cores,
     gateway,
     measure,
     overhead,
@@ -71,17 +72,14 @@ def side_by_side(plan: Plan, weights: str, loop: str) -> Json:
     ]
     with limits[0] as first:
         bench = Bench(plan, weights, first)
-        say("the limit on two cores at once")
-        with limits[1] as second:
-            two_cores = beside.two_cores(first, second, plan.rounds)
         say("SqueezeServe on one core")
-        ours = measure.ours(bench, chosen, (SERVER_CORE,))
-        say("SqueezeServe on two cores, which the load generator shares")
-        ours_two_cores = measure.ours(bench, chosen[:1], (SERVER_CORE, LOAD_CORE))
+        ours = measure.ours(bench, chosen)
+        say("SqueezeServe and the limit on one core and on two")
+        with limits[1] as second:
+            found = cores.measure(weights, chosen[0], (first, second), plan.seconds, plan.rounds)
         return {
-            "limit_two_cores": two_cores,
+            "cores": found,
             "ours": ours,
-            "ours_two_cores": ours_two_cores,
             "peers": peers(bench, chosen[0]),
         }
 

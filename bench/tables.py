@@ -22,7 +22,7 @@ def table(results: Json) -> str:
         _by_picture("loop on one core, pictures/s", results["limit"]["loops_per_s"], 1),
         _by_picture("part, ms", results["limit"]["parts_ms"], 2),
         _engines(results["limit"]["probability_difference"]),
-        _two_cores(results),
+        cores(results["cores"]),
         _breakdown(results["breakdown_ms"]),
         _protocols(results["ours"]["protocols"]),
         _overload(results["ours"]["overload_3x"]),
@@ -51,18 +51,13 @@ def _engines(differences: Json) -> str:
     return _markdown([("engine", "largest difference of a probability from the reference"), *rows])
 
 
-def _two_cores(results: Json) -> str:
-    """What a second core gives the loop and the server, and what the load generator takes of it."""
-    limit = results["limit_two_cores"]
-    one, two = (next(iter(results[name]["pictures"].values())) for name in ("ours", "ours_two_cores"))
-    rows = [
-        ("loop, no server", limit["one"], limit["two"], 0.0, 0.0),
-        ("SqueezeServe", rate(one), rate(two), load_cores(one), load_cores(two)),
-    ]
+def cores(measured: Json) -> str:
+    """What a second core gives the loop and the server."""
+    rows = {"loop, no server": measured["loop"], "SqueezeServe": measured["server"]}
     return _markdown(
         [
-            ("pictures/s", "one core", "two cores", "cores taken by the load generator"),
-            *((name, f"{a:.1f}", f"{b:.1f}", f"{c:.3f} / {d:.3f}") for name, a, b, c, d in rows),
+            ("pictures/s", "one core", "two cores", "ratio"),
+            *((name, f"{a['one']:.1f}", f"{a['two']:.1f}", f"{a['ratio']:.2f}") for name, a in rows.items()),
         ]
     )
 

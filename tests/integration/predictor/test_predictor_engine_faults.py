@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(start: Start) -> None:
     port = free_port()
     flags = ("--threads=2", f"--grpc-port={port}", "--drain-seconds=0", "--grace-seconds=1")
     with start("hang", *flags) as server, ThreadPoolExecutor(2) as pool:
-        stuck = [
+        stuck: list[Future[object]] = [
             pool.submit(httpx.post, server.url + PREDICT, content=BAD, timeout=60),
             pool.submit(over_grpc, port, BAD),
         ]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 from squeezenet import artifact as artifacts
 from squeezenet.preprocess import to_pixels
 
 from bench import limit, pictures, processes
-from bench.beside import two_cores
 
 DIGITS = "builtin://digits"
 
@@ -51,24 +49,3 @@ def test_standard_output_holds_answers_alone() -> None:
     )
     assert done.stdout == "answer\n"
     assert "noise" in done.stderr
-
-
-class Steady:
-    """A limit that is as fast as it is told, and slower while its neighbour works."""
-
-    def __init__(self, alone: float, beside: float) -> None:
-        self._alone, self._beside = alone, beside
-
-    def now(self) -> float:
-        return self._alone
-
-    def begin(self) -> None:
-        return None
-
-    def end(self) -> float:
-        return self._beside
-
-
-def test_two_cores_are_related_to_one() -> None:
-    found = two_cores(Steady(40, 30), Steady(40, 26), 3)  # type: ignore[arg-type]
-    assert found == {"one": 40, "two": 56, "ratio": pytest.approx(1.4)}

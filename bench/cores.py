@@ -1,0 +1,110 @@
+"""What a second core gives the predictor and the loop without a server: `python -m bench.cores` prints it.
+
+Two virtual cores may be one physical core, so that the loop's ratio, not 2, is what a second core can give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from bench import contestants, load, pictures, processes, protocols, tables
+from bench.beside import Limit
+from bench.client import Client
+from bench.measure import first_answer, run
+from bench.pictures import Picture
+from bench.plan import LOAD_CORE, OUT, SERVER_CORE, Plan, find_weights
+from bench.protocols import Send
+
+CLIENTS = 8
+LOOP = "ours, OpenVINO"
+Server = tuple[Send, psutil.Process]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Pictures a second on one core and on two, turn by turn."""
+
+    one: list[float] = field(default_factory=list)
+    two: list[float] = field(default_factory=list)
+
+    def summary(self) -> Json:
+        """The medians, and the median of the turns' ratios."""
+        ratios = [two / one for one, two in zip(self.one, self.two, strict=True)]
+        return {
+            "one": statistics.median(self.one),
+            "two": statistics.median(self.two),
+            "ratio": statistics.median(ratios),
+        }
+
+
+def measure(weights: str, picture: Picture, limits: tuple[Limit, Limit], seconds: float, rounds: int) -> Json:
+    """`loop` and `server`, each on one core and on two; the load generator shares the second."""
+    with (
+        _started(weights, (SERVER_CORE,)) as narrow,
+        _started(weights, (SERVER_CORE, LOAD_CORE)) as wide,
+    ):
+        return run(_in_turns((narrow, wide), picture, limits, seconds, rounds))
+
+
+@contextmanager
+def _started(weights: str, cores: Sequence[int]) -> Iterator[Server]:
+    """A predictor with as many threads as it has cores."""
+    port, server = processes.free_port(), contestants.ours(weights)
+    command = processes.pinned(cores, server.started(processes.environment(None), port))
+    log = OUT / f"cores-{len(cores)}.log"
+    with processes.running(command, processes.threads(len(cores)), log) as process:
+        yield protocols.over_http(Client("127.0.0.1", port), server.protocol, server.path), process
+
+
+async def _in_turns(
+    servers: tuple[Server, Server],
+    picture: Picture,
+    limits: tuple[Limit, Limit],
+    seconds: float,
+    rounds: int,
+) -> Json:
+    for send, process in servers:
+        await first_answer(send, picture, process)
+        await load.closed_loop(send, picture, CLIENTS, 1.0)
+    loop, server = Turns(), Turns()
+    for _ in range(rounds):
+        # In a thread, so that connections which a server closes meanwhile are noticed.
+        loop.one.append(await asyncio.to_thread(limits[0].now))
+        loop.two.append(await asyncio.to_thread(at_once, *limits))
+        for rates, (send, _) in zip((server.one, server.two), servers, strict=True):
+            result = await load.closed_loop(send, picture, CLIENTS, seconds)
+            rates.append(result.summary()["per_second"])
+    return {"loop": loop.summary(), "server": server.summary()}
+
+
+def at_once(first: Limit, second: Limit) -> float:
+    """Pictures a second of two loops together."""
+    first.begin()
+    second.begin()
+    return first.end() + second.end()
+
+
+def main() -> None:
+    """The table of one measurement, beside this project's own loop."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    os.sched_setaffinity(0, {LOAD_CORE})
+    plan, weights, picture = Plan.from_environment(), find_weights(), pictures.load()[0]
+    with (
+        Limit(weights, LOOP, picture.name, plan.seconds / 3, SERVER_CORE) as first,
+        Limit(weights, LOOP, picture.name, plan.seconds / 3, LOAD_CORE) as second,
+    ):
+        print(tables.cores(measure(weights, picture, (first, second), plan.seconds, plan.rounds)))
+
+
+if __name__ == "__main__":
+    processes.end_all_on_sigterm()
+    main()
