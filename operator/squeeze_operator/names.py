@@ -65,6 +65,7 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 SERVICES = Resource("", "v1", "services", "Service")
 PODS = Resource("", "v1", "pods", "Pod")
+CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 EVENTS = Resource("", "v1", "events", "Event")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
@@ -81,7 +82,7 @@ TRAINING_CHILDREN = {resource.kind: resource for resource in (JOBS, SERVICES, NE
 WRITTEN = CHILDREN | TRAINING_CHILDREN
 OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS, TRAININGS)
 """Kinds whose CRDs may be installed later or removed."""
-UNWATCHED = (SERVICES,)
+UNWATCHED = (SERVICES, CLAIMS)
 """Kinds of which the operator may read single objects only, not all of the cluster's."""
 
 

@@ -91,6 +91,12 @@ def unscheduled(pod: Json) -> list[Json]:
     return [condition] if condition.get("reason") == "Unschedulable" else []
 
 
+def volume_advice(scheduler: str) -> str:
+    """What to do about volumes before anything else, where the scheduler names them; else nothing."""
+    named = re.search("volume|pvc", scheduler, re.IGNORECASE)
+    return "check that each claim exists, is bound, and can be used on a node with room; " if named else ""
+
+
 def _unschedulable(scheduler: str, spec: ModelSpec) -> str:
     gpus, resource = spec.accelerator.gpus, spec.accelerator.resource_name
     if gpus and resource in scheduler:
@@ -101,8 +107,8 @@ def _unschedulable(scheduler: str, spec: ModelSpec) -> str:
         )
     requests = ", ".join(f"{amount} {name}" for name, amount in spec.resources["requests"].items())
     return (
-        f"No node fits a replica (it requests {requests}): lower spec.resources.requests, relax "
-        f"spec.placement, or add a node. Scheduler: {scheduler}"
+        f"No node fits a replica (it requests {requests}): {volume_advice(scheduler)}lower "
+        f"spec.resources.requests, relax spec.placement, or add a node. Scheduler: {scheduler}"
     )
 
 

@@ -7,6 +7,7 @@ cannot be read gives way to the one before it.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -36,14 +37,21 @@ def is_name(text: str) -> bool:
 
 
 def save(folder: Path, attempt: int, iteration: int, content: Content) -> Path:
-    """Writes a checkpoint and removes old ones; returns its path."""
+    """Writes a checkpoint and removes old ones; returns its path. Raises OSError, and leaves no half."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / name(attempt, iteration)
     partial = target.with_name(f".{target.name}.partial")
-    with partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    # PyTorch's own writer tells of a full disk as of a position that it did not expect.
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    try:
+        with partial.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     _publish(partial, target)
     # Those of saves that a kill ended are nobody's.
     for old in (*list_all(folder)[_KEPT:], *folder.glob(".*.partial")):

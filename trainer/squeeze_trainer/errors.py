@@ -40,6 +40,12 @@ class CheckpointError(TrainerError):
     exit_code = 6
 
 
+class OutputError(TrainerError):
+    """What a run leaves behind cannot be written or read: no space, no right, no such place."""
+
+    reason = "OutputUnavailable"
+
+
 class InterruptedRun(TrainerError):
     """The process was asked to stop, and stopped after writing a checkpoint.
 

@@ -16,7 +16,7 @@ from squeezenet.errors import ConfigError
 
 from squeeze_trainer import checkpoint, dataset, listing, network, progress_file, record, report
 from squeeze_trainer.distributed import Group, group
-from squeeze_trainer.errors import CheckpointError, DataError, InterruptedRun
+from squeeze_trainer.errors import CheckpointError, DataError, InterruptedRun, OutputError
 from squeeze_trainer.evaluate import Evaluation, Evaluator, check_damage
 from squeeze_trainer.job import Job
 from squeeze_trainer.layouts import SPLITS
@@ -35,15 +35,16 @@ def train(settings: RunSettings) -> Path | None:
     """Trains or fine-tunes, tests, and returns the artifact folder ``out/model``; None where another leads.
 
     Beside it are ``report/index.html``, ``checkpoints`` and ``events``. Under torchrun every process calls
-    this. Raises TrainerError, ConfigError, WeightsError or DeviceError.
+    this. Raises TrainerError (OutputError where ``out`` cannot be written), ConfigError, WeightsError or
+    DeviceError.
     """
     with (
         listening() as stop,
         group(settings.device, lambda: stop.asked) as members,
         _reproducible(settings, members),
+        _named_errors(settings.out),
         _view(settings, members) as view,
     ):
-        _make_folder(settings.out)
         if members.leads:
             _refuse_strange_model(settings)
         initial = _initial(settings)
@@ -116,11 +117,18 @@ def _initial(settings: RunSettings) -> Artifact | None:
     return artifacts.load(settings.initial, sha256=settings.sha256)
 
 
-def _make_folder(path: Path) -> None:
+@contextlib.contextmanager
+def _named_errors(out: Path) -> Iterator[None]:
+    """Makes the folder, and raises OutputError for what the system says of it or of files in it."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise ConfigError(f"--out {path} cannot be made: {error.strerror}.") from error
+        # A write that fails names no file; one that does and lies elsewhere is no matter of the output.
+        named = Path(error.filename or out)
+        if not (named.is_relative_to(out) or out.is_relative_to(named)):
+            raise
+        raise OutputError(f"{out} cannot be written: {error.strerror or error}.") from error
 
 
 def _refuse_strange_model(settings: RunSettings) -> None:

@@ -13,6 +13,7 @@ from squeeze_operator.decision import Announcement, Decision
 from squeeze_operator.podfaults import clean
 from squeeze_operator.spec import SpecError
 from squeeze_operator.training import desired
+from squeeze_operator.training.claims import claim_fault, on_one_node
 from squeeze_operator.training.faults import Fault, ended_fault, waiting_fault
 from squeeze_operator.training.isolation import isolation, open_again
 from squeeze_operator.training.reasons import TrainingReason as Reason
@@ -42,7 +43,8 @@ def decide(snapshot: TrainingSnapshot) -> Decision:
     if blocker is not None or spec is None:
         told = blocker or Fault(Reason.INVALID_SPEC, "")
         return _decision(snapshot, Verdict(told.reason, told.message, stalled=True))
-    objects = (desired.service(metadata), desired.job(metadata, spec, snapshot.options))
+    together = on_one_node(spec, snapshot.claims)
+    objects = (desired.service(metadata), desired.job(metadata, spec, snapshot.options, together))
     # A Job's template cannot change, so there is none before the training may begin.
     begun = snapshot.job is not None or not spec.suspend
     missing = tuple(one for one in objects if one["kind"] not in snapshot.children)
@@ -73,7 +75,8 @@ def _trainable(snapshot: TrainingSnapshot) -> tuple[TrainingSpec | None, Fault |
     refused = snapshot.apply_error
     if refused is not None and refused.rejected:
         return spec, Fault(Reason.REJECTED, f"The API server refused it: {clean(refused.message)}")
-    return spec, None
+    waits = snapshot.job is not None or spec.suspend
+    return spec, None if waits else claim_fault(spec, snapshot.claims)
 
 
 def _over(snapshot: TrainingSnapshot, spec: TrainingSpec | None, before: Mapping[str, Any]) -> Decision:
@@ -127,7 +130,7 @@ def _complete(snapshot: TrainingSnapshot) -> Verdict:
 
 
 def _running(snapshot: TrainingSnapshot, spec: TrainingSpec, job: Mapping[str, Any]) -> Verdict:
-    fault = waiting_fault(snapshot.pods, spec) or _missing_pods(snapshot, job)
+    fault = waiting_fault(snapshot.pods, spec, snapshot.now) or _missing_pods(snapshot, job)
     if fault is not None:
         return Verdict(fault.reason, fault.message, stalled=True)
     live = [pod for pod in snapshot.pods if not pod["metadata"].get("deletionTimestamp")]

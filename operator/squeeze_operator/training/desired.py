@@ -16,7 +16,7 @@ from squeeze_operator.desired import (
     resources_with_gpus,
 )
 from squeeze_operator.snapshot import Options
-from squeeze_operator.training.spec import GRACE_SECONDS, TrainingSpec
+from squeeze_operator.training.spec import GRACE_SECONDS, REQUIRED, TrainingSpec
 
 CONTAINER = "trainer"
 PAGE_PORT = 8080
@@ -31,8 +31,11 @@ FINAL_CODES = (2, 3, 4, 5, 6)
 Json = dict[str, Any]
 
 
-def job(metadata: Mapping[str, Any], spec: TrainingSpec, options: Options) -> Json:
-    """The Indexed Job (batch/v1) of a training's workers; worker 0 leads."""
+def job(metadata: Mapping[str, Any], spec: TrainingSpec, options: Options, together: bool = False) -> Json:
+    """The Indexed Job (batch/v1) of a training's workers; worker 0 leads. ``together``: all on one node."""
+    pod = _pod(metadata, spec, options)
+    if together:
+        pod["affinity"] = _with_each_other(metadata, pod.get("affinity") or {})
     return {
         "apiVersion": names.JOBS.api_version,
         "kind": names.JOBS.kind,
@@ -49,7 +52,7 @@ def job(metadata: Mapping[str, Any], spec: TrainingSpec, options: Options) -> Js
             "podFailurePolicy": {"rules": _failure_rules()},
             # The leading worker is the last to have something to do; the others may be lost by then.
             "successPolicy": {"rules": [{"succeededIndexes": "0"}]},
-            "template": {"metadata": {"labels": _labels(metadata)}, "spec": _pod(metadata, spec, options)},
+            "template": {"metadata": {"labels": _labels(metadata)}, "spec": pod},
         },
     }
 
@@ -133,6 +136,16 @@ def _pod(metadata: Mapping[str, Any], spec: TrainingSpec, options: Options) -> J
     }
     architecture = "" if spec.image else options.trainer_architecture
     return pod | on_architecture(architecture, pod_placement(spec.placement))
+
+
+def _with_each_other(metadata: Mapping[str, Any], affinity: Mapping[str, Any]) -> Json:
+    """The affinity, and a node that all workers share."""
+    own = {
+        "labelSelector": {"matchLabels": {names.TRAINING_LABEL: metadata["name"]}},
+        "topologyKey": HOSTNAME,
+    }
+    pods = affinity.get("podAffinity") or {}
+    return {**affinity, "podAffinity": {**pods, REQUIRED: [*(pods.get(REQUIRED) or []), own]}}
 
 
 def _group(spec: TrainingSpec) -> Json:

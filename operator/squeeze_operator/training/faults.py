@@ -4,11 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from squeeze_operator.conditions import find
-from squeeze_operator.podfaults import CONFIG_FAULTS, IMAGE_FAULTS, clean, statuses, unscheduled
+from squeeze_operator.conditions import age, find, is_true
+from squeeze_operator.podfaults import (
+    CONFIG_FAULTS,
+    IMAGE_FAULTS,
+    clean,
+    statuses,
+    unscheduled,
+    volume_advice,
+)
 from squeeze_operator.training.reasons import WORKER_REASONS, TrainingReason
 from squeeze_operator.training.spec import TrainingSpec
 
+MOUNT_SECONDS = 60.0
+"""How long a worker may wait on its node for volumes before that is told."""
 INDEX = "batch.kubernetes.io/job-completion-index"
 _ADVICE = {
     TrainingReason.DIVERGED: "lower spec.optimizer.learningRate or raise spec.optimizer.warmup",
@@ -17,7 +26,10 @@ _ADVICE = {
     TrainingReason.WEIGHTS_INVALID: "point spec.weights.uri to SqueezeNet weights",
     TrainingReason.DIGEST_MISMATCH: "correct spec.weights.sha256, or restore the file",
     TrainingReason.NO_CUDA_DEVICE: "place the workers on nodes with a GPU, or set spec.accelerator.gpus to 0",
-    TrainingReason.OUTPUT_UNAVAILABLE: "check spec.output.uri and the Secret of spec.output.secretName",
+    TrainingReason.OUTPUT_UNAVAILABLE: (
+        "check spec.output.uri and, in a bucket, the Secret of spec.output.secretName; on a claim, its free "
+        "space and whether spec.output.fsGroup may write"
+    ),
 }
 # What another worker's end brings about names no cause, so every other reason goes before these.
 _CONSEQUENCES = (TrainingReason.INTERRUPTED, TrainingReason.WORKER_LOST)
@@ -33,8 +45,8 @@ class Fault:
     message: str
 
 
-def waiting_fault(pods: Iterable[Json], spec: TrainingSpec) -> Fault | None:
-    """What keeps a worker from starting at all, until somebody changes something."""
+def waiting_fault(pods: Iterable[Json], spec: TrainingSpec, now: float) -> Fault | None:
+    """What keeps a worker from starting at all, until somebody changes something. ``now``: Unix time."""
     for pod in sorted(pods, key=_name):
         if pod["metadata"].get("deletionTimestamp"):
             continue
@@ -44,6 +56,8 @@ def waiting_fault(pods: Iterable[Json], spec: TrainingSpec) -> Fault | None:
             fault = _waiting(status)
             if fault is not None:
                 return fault
+        if spec.claims and _lacks_volumes(pod, now):
+            return Fault(TrainingReason.VOLUME_UNAVAILABLE, _unmounted(pod, spec))
     return None
 
 
@@ -121,9 +135,30 @@ def _unschedulable(scheduler: str, spec: TrainingSpec) -> str:
     if spec.accelerator.gpus:
         requests[spec.accelerator.resource_name] = spec.accelerator.gpus
     shown = ", ".join(f"{amount} {name}" for name, amount in requests.items())
+    volumes = volume_advice(scheduler)
+    if spec.claims and spec.workers > 1:
+        volumes += "a claim that is not ReadWriteMany keeps all workers on one node; "
     return (
-        f"No node fits a worker (it requests {shown}): lower spec.resources.requests or "
+        f"No node fits a worker (it requests {shown}): {volumes}lower spec.resources.requests or "
         f"spec.workers, relax spec.placement, or add a node. Scheduler: {scheduler}"
+    )
+
+
+def _lacks_volumes(pod: Json, now: float) -> bool:
+    """Whether a node has had the pod for a while and has not even made its sandbox, which volumes precede."""
+    status = pod.get("status") or {}
+    scheduled, sandbox = (find(status, kind) for kind in ("PodScheduled", "PodReadyToStartContainers"))
+    if status.get("phase") != "Pending" or not is_true(status, "PodScheduled"):
+        return False
+    return sandbox.get("status") == "False" and age(scheduled, now) > MOUNT_SECONDS
+
+
+def _unmounted(pod: Json, spec: TrainingSpec) -> str:
+    node = (pod.get("spec") or {}).get("nodeName")
+    return (
+        f"Worker {index(pod)} waits on node {node} for its volumes ({', '.join(spec.claims)}): see "
+        f"`kubectl describe pod {_name(pod)}`. A ReadWriteOnce claim that pods on another node use can be "
+        "mounted here once those have ended"
     )
 
 

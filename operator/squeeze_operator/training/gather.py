@@ -9,7 +9,9 @@ from squeeze_operator.cache import Reads
 from squeeze_operator.names import Key
 from squeeze_operator.ownership import controls
 from squeeze_operator.snapshot import Options
+from squeeze_operator.spec import SpecError
 from squeeze_operator.training.snapshot import TrainingSnapshot
+from squeeze_operator.training.spec import parse_training
 
 ProgressReader = Callable[[tuple[Json, ...]], Awaitable[Json | None]]
 """Asks the leading one of these pods how far it is; None where it is silent."""
@@ -37,5 +39,18 @@ async def gather(
         now=time.time(),
         children=children,
         pods=pods,
+        claims={} if job else await _claims(reads, key, training),
         progress=await read_progress(pods),
     )
+
+
+async def _claims(reads: Reads, key: Key, training: Json) -> dict[str, Json]:
+    """The claims of a training without a Job; none of one that is over or cannot be read."""
+    if (training.get("status") or {}).get("completionTime"):
+        return {}
+    try:
+        wanted = parse_training(training.get("spec") or {}).claims
+    except SpecError:
+        return {}
+    found = {name: await reads.get(names.CLAIMS, key.namespace, name) for name in wanted}
+    return {name: claim for name, claim in found.items() if claim is not None}

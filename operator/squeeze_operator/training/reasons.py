@@ -27,6 +27,7 @@ class TrainingReason(StrEnum):
     NAME_TAKEN = "NameTaken", "A Job or Service of the same name belongs to somebody else; it is left alone."
     REJECTED = "Rejected", "An admission webhook or the API's validation refused the Job."
     PODS_NOT_CREATED = "PodsNotCreated", "A quota or a pod security policy forbids the workers."
+    VOLUME_UNAVAILABLE = "VolumeUnavailable", "A claim that the spec names cannot be mounted by the workers."
     UNSCHEDULABLE = "Unschedulable", "No node fits a worker's requests and placement."
     IMAGE_UNAVAILABLE = "ImageUnavailable", "The trainer's image cannot be pulled."
     CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid", "The container cannot be created as specified."

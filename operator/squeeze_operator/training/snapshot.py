@@ -25,6 +25,8 @@ class TrainingSnapshot:
     children: Mapping[str, Json] = field(default_factory=dict)
     """Live objects by kind, ours or not."""
     pods: tuple[Json, ...] = ()
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    """The PersistentVolumeClaims that the spec names and that are there, by name; read before the start."""
     progress: Json | None = None
     """What the leading worker says of its progress; None where it is silent."""
     apply_error: ApplyError | None = None

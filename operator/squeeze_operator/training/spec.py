@@ -15,6 +15,7 @@ from squeeze_operator.spec import Accelerator, SpecError, Weights, parse_acceler
 MODES = ("train", "finetune")
 REQUESTS: Mapping[str, str] = {"cpu": "500m", "memory": "1Gi"}
 LIMITS: Mapping[str, str] = {"cpu": "2", "memory": "4Gi"}
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 GRACE_SECONDS = 60
 """What a worker has to write a checkpoint once it is told to stop."""
 
@@ -116,9 +117,17 @@ def _parse(raw: Mapping[str, Any]) -> TrainingSpec:
         accelerator=parse_accelerator(raw.get("accelerator") or {}),
         secret=output.get("secretName"),
         fs_group=int(output.get("fsGroup", 65532)),
-        placement=dict(raw.get("placement") or {}),
+        placement=_placement(raw.get("placement") or {}),
         image=raw.get("image"),
     )
+
+
+def _placement(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The CRD leaves the shape of an affinity to the API server; what is added to must be a list."""
+    terms = ((raw.get("affinity") or {}).get("podAffinity") or {}).get(REQUIRED) or []
+    if not isinstance(terms, list):
+        raise SpecError(f"spec.placement.affinity.podAffinity.{REQUIRED} must be a list")
+    return dict(raw)
 
 
 def _options(raw: Mapping[str, Any]) -> dict[str, str | int | float]:

@@ -19,6 +19,7 @@ OPERATOR = {
     ("serving.kserve.io", "inferenceservices"): READ | WRITE,
     ("batch", "jobs"): READ | WRITE,
     ("", "services"): WRITE | {"get"},
+    ("", "persistentvolumeclaims"): frozenset({"get"}),
     ("policy", "poddisruptionbudgets"): READ | WRITE,
     ("autoscaling", "horizontalpodautoscalers"): READ | WRITE | {"delete"},
     ("keda.sh", "scaledobjects"): READ | WRITE | {"delete"},
@@ -62,7 +63,8 @@ def test_the_table_is_what_the_operators_own_list_of_kinds_needs() -> None:
     for kind in names.WRITTEN.values():
         seen = {"get"} if kind in names.UNWATCHED else READ
         assert OPERATOR[kind.group, kind.plural] - {"delete"} == seen | WRITE
-    known = {(kind.group, kind.plural) for kind in (*read, names.PODS, *names.WRITTEN.values(), names.EVENTS)}
+    others = (names.PODS, names.CLAIMS, names.EVENTS)
+    known = {(kind.group, kind.plural) for kind in (*read, *names.WRITTEN.values(), *others)}
     status = {(names.GROUP, f"{kind.plural}/status") for kind in (names.MODELS, names.TRAININGS)}
     assert set(OPERATOR) == known | status
 

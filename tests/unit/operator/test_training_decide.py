@@ -109,6 +109,13 @@ TABLE: list[tuple[str, TrainingSnapshot, str, str, str]] = [
         "Unschedulable",
         "500m cpu",
     ),
+    (
+        "a claim that is not there",
+        seen(spec={"output": {"uri": "pvc://runs/digits"}}),
+        "Stalled",
+        "VolumeUnavailable",
+        "no PersistentVolumeClaim runs",
+    ),
     ("no image", seen(ACTIVE, [waiting("ErrImagePull")]), "Stalled", "ImageUnavailable", "i:1"),
     (
         "no secret",

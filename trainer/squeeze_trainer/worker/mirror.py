@@ -9,20 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fsspec.core import url_to_fs
-from squeezenet.errors import SqueezeNetError
 
 from squeeze_trainer import checkpoint
+from squeeze_trainer.errors import OutputError
 from squeeze_trainer.runs import EVENTS, MODEL, REPORT
 
 CHECKPOINTS = "checkpoints"
 _LOOK_SECONDS = 1.0
-
-
-class OutputError(SqueezeNetError):
-    """The output's URI cannot be read or written."""
-
-    reason = "OutputUnavailable"
-    exit_code = 1
 
 
 class Mirror:
