@@ -20,6 +20,7 @@ from unit.chart.chart_rendering import CHART, operator_container, rendered
 ACCOUNT = ("--set", f"serviceAccount.name={OPERATOR_USER.rpartition(':')[2]}")
 MODELS = "/apis/squeezeserve.io/v1alpha1/namespaces/{}/squeezemodels"
 SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/{}/inferenceservices"
+CLAIMS = "/api/v1/namespaces/{}/persistentvolumeclaims"
 BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
 SECONDS = 120.0
 """Longer than kopf tries to list namespaces, which a Role does not let it, and than an audit's interval."""
@@ -65,7 +66,12 @@ def create_both(kube: Kube, namespace: str) -> None:
     spec = {"weights": {"uri": "builtin://digits"}}
     body = {"apiVersion": "squeezeserve.io/v1alpha1", "kind": "SqueezeModel", "metadata": {"name": "digits"}}
     kube.create(MODELS.format(namespace), body | {"spec": spec})
-    kube.create(TRAININGS.format(namespace), training("digits"))
+    request = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    # Claims outlive a test: nothing here lifts their finalizer.
+    if kube.get(f"{CLAIMS.format(namespace)}/runs") is None:
+        kube.create(CLAIMS.format(namespace), {"metadata": {"name": "runs"}, "spec": request})
+    on_claim = training("digits", workers=2, output={"uri": "pvc://runs/digits"})
+    kube.create(TRAININGS.format(namespace), on_claim)
 
 
 def conditions(kube: Kube, namespace: str) -> Any:
@@ -79,7 +85,9 @@ def assert_all_is_done(kube: Kube, namespace: str) -> None:
     eventually(lambda: kube.get(f"{BUDGETS.format(namespace)}/digits-predictor"), "a PodDisruptionBudget")
     eventually(lambda: conditions(kube, namespace), "conditions in the status")
     workers = "namespaces/{}/{}/digits-training"
-    eventually(lambda: kube.get(f"/apis/batch/v1/{workers.format(namespace, 'jobs')}"), "a Job")
+    jobs = f"/apis/batch/v1/{workers.format(namespace, 'jobs')}"
+    job = eventually(lambda: kube.get(jobs), "a Job")
+    assert "podAffinity" in job["spec"]["template"]["spec"]["affinity"], "its claim can be on one node"
     eventually(lambda: kube.get(f"/api/v1/{workers.format(namespace, 'services')}"), "a Service")
     eventually(
         lambda: "conditions" in kube.get(f"{TRAININGS.format(namespace)}/digits")["status"], "its state"
