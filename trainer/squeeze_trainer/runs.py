@@ -134,7 +134,8 @@ def _named_errors(out: Path) -> Iterator[None]:
 def _refuse_strange_model(settings: RunSettings) -> None:
     """A model that is there before would be taken for this run's where it fails. Raises CheckpointError."""
     model = settings.out / MODEL
-    if not model.exists():
+    # A model that serves from a claim has its folder made before there is anything in it.
+    if not any(model.glob("*")):
         return
     if settings.fresh:
         shutil.rmtree(model)

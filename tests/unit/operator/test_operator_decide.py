@@ -147,6 +147,15 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         "requests 500m cpu, 256Mi memory",
     ),
     (
+        "no such claim",
+        seen(None, replicas(0, 1), [unschedulable('persistentvolumeclaim "weights" not found.')], []),
+        "Stalled",
+        "Unschedulable",
+        False,
+        True,
+        "check that each claim exists, is bound, and can be used on a node with room",
+    ),
+    (
         "GPU without CUDA",
         seen(GPU, replicas(0, 1), [ended("NoCudaDevice: no CUDA device is visible.", 3)], []),
         "Stalled",

@@ -55,6 +55,12 @@ def test_a_run_goes_on_once_there_is_space(tmp_path: Path) -> None:
     assert artifact.load(str(made)).config.provenance["iterations"] == 16
 
 
+def test_a_folder_that_a_waiting_model_has_had_made_is_no_model(tmp_path: Path) -> None:
+    data = trees.tree(tmp_path / "data", classes=3, counts=COUNTS)
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    assert train(training.settings(data, tmp_path / "run", epochs=1)) == tmp_path / "run" / "model"
+
+
 def test_a_failed_save_keeps_the_checkpoint_before_it(tmp_path: Path) -> None:
     kept = checkpoint.save(tmp_path, 0, 1, {"a": 1})
     with pytest.raises(OSError, match="too large"), largest_file(100):
