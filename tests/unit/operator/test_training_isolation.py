@@ -16,6 +16,7 @@ HTTPS = {"ports": [{"port": 443, "protocol": "TCP"}]}
 GUARDED = replace(OPTIONS, network_rules=NetworkRules((OPERATOR,), (GATEWAY,), (HTTPS,)))
 WORKERS = [{"podSelector": {"matchLabels": {TRAINING_LABEL: "digits"}}}]
 HERE = {"output": {"uri": "pvc://data/run"}}
+CLAIMS = {"data": {"spec": {"accessModes": ["ReadWriteMany"]}}}
 
 
 def policy_of(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -56,7 +57,8 @@ def test_without_a_known_operator_no_rule_lets_everybody_in() -> None:
     ],
 )
 def test_a_worker_reaches_the_others_names_and_what_is_elsewhere(spec: dict[str, Any], remote: bool) -> None:
-    among, dns, *elsewhere = policy_of(seen(options=GUARDED, spec=spec))["spec"]["egress"]
+    begins = replace(seen(options=GUARDED, spec=spec), claims=CLAIMS)
+    among, dns, *elsewhere = policy_of(begins)["spec"]["egress"]
     assert among == {"to": WORKERS}
     assert {port["port"] for port in dns["ports"]} == {53}
     assert elsewhere == ([HTTPS] if remote else [])
