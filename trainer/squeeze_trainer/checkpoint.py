@@ -14,7 +14,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -46,9 +46,7 @@ def save(folder: Path, attempt: int, iteration: int, content: Content) -> Path:
     torch.save({"format": FORMAT, **content}, buffer)
     try:
         with partial.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
+            _write(file, buffer)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -57,6 +55,12 @@ def save(folder: Path, attempt: int, iteration: int, content: Content) -> Path:
     for old in (*list_all(folder)[_KEPT:], *folder.glob(".*.partial")):
         old.unlink()
     return target
+
+
+def _write(file: BinaryIO, content: io.BytesIO) -> None:
+    file.write(content.getbuffer())
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _publish(partial: Path, target: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_run_that_sigterm_ends_goes_on_to_the_same_weights(
 
 
 @pytest.mark.parametrize(
-    "moment", ["squeeze_trainer.checkpoint:_publish", "squeeze_trainer.checkpoint:torch.save"]
+    "moment", ["squeeze_trainer.checkpoint:_publish", "squeeze_trainer.checkpoint:_write"]
 )
 def test_a_run_that_sigkill_ends_in_mid_save_goes_on_from_the_checkpoint_before(
     data: Path, tmp_path: Path, whole: Path, moment: str
