@@ -2,7 +2,7 @@
 
 import base64
 
-from e2e.models import Namespace
+from e2e.models import Namespace, wait_for
 from e2e.storage import ObjectStore
 from squeeze_cluster import kubectl
 from squeeze_cluster.settings import SYSTEM_NAMESPACE
@@ -31,13 +31,22 @@ def test_failed_downloads_tell_their_cause_and_no_credentials(namespace: Namespa
     assert all("s3://models/digits" in message for message in messages.values())
     assert "nowhere" in messages["unreachable"] or "connect" in messages["unreachable"].lower()
 
-    told = everything_told(namespace)
+    told = ""
+
+    def all_tell() -> bool:
+        nonlocal told
+        texts = everything_told(namespace)
+        told = "\n".join(texts)
+        # A container that has just started again has said nothing yet.
+        return all(text.strip() for text in texts)
+
+    wait_for(all_tell, 60, lambda: told)
     assert "WeightsDownloadFailed" in told
     for secret in (WRONG_KEY, base64.b64encode(WRONG_KEY.encode()).decode()):
         assert secret not in told
 
 
-def everything_told(namespace: Namespace) -> str:
+def everything_told(namespace: Namespace) -> list[str]:
     """All objects but Secrets, all logs of the namespace, and the operator's."""
     told = [kubectl.kubectl("get", KINDS, "-n", namespace.name, "-o", "yaml")]
     for name in ("refused", "unreachable"):
@@ -45,5 +54,4 @@ def everything_told(namespace: Namespace) -> str:
             logs = ("logs", pod["metadata"]["name"], "-n", namespace.name, "-c", "storage-initializer")
             told.append(kubectl.kubectl(*logs))
     told.append(kubectl.kubectl("logs", "deployment/squeezeserve-operator", "-n", SYSTEM_NAMESPACE))
-    assert all(text.strip() for text in told)
-    return "\n".join(told)
+    return told
