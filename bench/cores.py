@@ -8,24 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
-from bench import contestants, load, pictures, processes, protocols, tables
+from bench import load, pictures, processes, tables
 from bench.beside import Limit
-from bench.client import Client
-from bench.measure import first_answer, run
+from bench.measure import Started, first_answer, run, started
 from bench.pictures import Picture
 from bench.plan import LOAD_CORE, OUT, SERVER_CORE, Plan, find_weights
-from bench.protocols import Send
 
 CLIENTS = 8
 LOOP = "ours, OpenVINO"
-Server = tuple[Send, psutil.Process]
 Json = dict[str, Any]
 
 
@@ -49,24 +42,14 @@ class Turns:
 def measure(weights: str, picture: Picture, limits: tuple[Limit, Limit], seconds: float, rounds: int) -> Json:
     """`loop` and `server`, each on one core and on two; the load generator shares the second."""
     with (
-        _started(weights, (SERVER_CORE,)) as narrow,
-        _started(weights, (SERVER_CORE, LOAD_CORE)) as wide,
+        started(weights, "cores-1.log") as narrow,
+        started(weights, "cores-2.log", cores=(SERVER_CORE, LOAD_CORE)) as wide,
     ):
         return run(_in_turns((narrow, wide), picture, limits, seconds, rounds))
 
 
-@contextmanager
-def _started(weights: str, cores: Sequence[int]) -> Iterator[Server]:
-    """A predictor with as many threads as it has cores."""
-    port, server = processes.free_port(), contestants.ours(weights)
-    command = processes.pinned(cores, server.started(processes.environment(None), port))
-    log = OUT / f"cores-{len(cores)}.log"
-    with processes.running(command, processes.threads(len(cores)), log) as process:
-        yield protocols.over_http(Client("127.0.0.1", port), server.protocol, server.path), process
-
-
 async def _in_turns(
-    servers: tuple[Server, Server],
+    servers: tuple[Started, Started],
     picture: Picture,
     limits: tuple[Limit, Limit],
     seconds: float,

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import subprocess
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 import psutil
@@ -40,6 +40,24 @@ def run(measurement: Coroutine[Any, Any, T]) -> T:
     """Its result, on the cheapest event loop there is."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(measurement)
+
+
+class Started(NamedTuple):
+    """A running predictor: how it is asked, and its process."""
+
+    send: Send
+    process: psutil.Process
+
+
+@contextlib.contextmanager
+def started(
+    weights: str, log: str, module: str = "squeeze_predictor", cores: Sequence[int] = (SERVER_CORE,)
+) -> Iterator[Started]:
+    """The predictor, or a variant of it, with as many threads as cores."""
+    port, server = processes.free_port(), contestants.ours(weights, module)
+    command = processes.pinned(cores, server.started(processes.environment(None), port))
+    with processes.running(command, processes.threads(len(cores)), OUT / log) as process:
+        yield Started(protocols.over_http(Client("127.0.0.1", port), server.protocol, server.path), process)
 
 
 def ours(bench: Bench, chosen: Sequence[Picture]) -> Json:
@@ -116,10 +134,10 @@ def peer(bench: Bench, one: Contestant, picture: Picture) -> Json:
 
 async def _peer(bench: Bench, one: Contestant, port: int, picture: Picture, process: psutil.Process) -> Json:
     send = protocols.over_http(Client("127.0.0.1", port), one.protocol, one.path)
-    started = await first_answer(send, picture, process)
+    seconds = await first_answer(send, picture, process)
     measured = await closed(bench, send, picture, process, most=one.batch > 1)
     memory = processes.resident_mb(process)
-    return {"first_answer_s": started, "concurrency": measured, "resident_mb": memory}
+    return {"first_answer_s": seconds, "concurrency": measured, "resident_mb": memory}
 
 
 async def first_answer(send: Send, picture: Picture, process: psutil.Process) -> float:

@@ -7,52 +7,26 @@ and other processes on the core cost time, but no CPU time.
 from __future__ import annotations
 
 import statistics
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
-import psutil
-
-from bench import contestants, load, processes, protocols
-from bench.client import Client
-from bench.measure import first_answer, run
+from bench import load, processes
+from bench.measure import Started, first_answer, run, started
 from bench.pictures import Picture
-from bench.plan import OUT, SERVER_CORE
-from bench.protocols import Send
 
 CLIENTS = 8
-
-
-@dataclass(frozen=True)
-class Twin:
-    """One of the two servers."""
-
-    send: Send
-    process: psutil.Process
 
 
 def measure(weights: str, picture: Picture, seconds: float, rounds: int) -> dict[str, float]:
     """CPU ms of a picture with and without metrics, and `ratio`: the median of the first over the second."""
     with (
-        _started(weights, "squeeze_predictor") as first,
-        _started(weights, "bench.launchers.without_metrics") as second,
+        started(weights, "with-metrics.log") as first,
+        started(weights, "without-metrics.log", "bench.launchers.without_metrics") as second,
     ):
         return summary(run(_in_turns((first, second), picture, seconds, rounds)))
 
 
-@contextmanager
-def _started(weights: str, module: str) -> Iterator[Twin]:
-    port = processes.free_port()
-    twin = contestants.ours(weights, module)
-    command = processes.pinned((SERVER_CORE,), twin.started(Path(sys.executable), port))
-    with processes.running(command, processes.threads(1), OUT / f"{module}.log") as process:
-        yield Twin(protocols.over_http(Client("127.0.0.1", port), twin.protocol, twin.path), process)
-
-
 async def _in_turns(
-    twins: tuple[Twin, Twin], picture: Picture, seconds: float, rounds: int
+    twins: tuple[Started, Started], picture: Picture, seconds: float, rounds: int
 ) -> list[tuple[float, float]]:
     """CPU ms of a picture of both, a pair a round; every other round the second goes first."""
     for twin in twins:

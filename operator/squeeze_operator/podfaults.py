@@ -7,7 +7,7 @@ from typing import Any
 
 from squeeze_operator import names
 from squeeze_operator.conditions import find
-from squeeze_operator.reasons import PREDICTOR_REASONS, Reason
+from squeeze_operator.reasons import PREDICTOR_REASONS, Explained, Reason
 from squeeze_operator.spec import ModelSpec
 
 MAX_MESSAGE = 1000
@@ -33,7 +33,7 @@ Json = Mapping[str, Any]
 class Fault:
     """Something that does not get better by waiting."""
 
-    reason: Reason
+    reason: Explained
     message: str
 
 

@@ -1,16 +1,21 @@
 """Every reason that a condition of a SqueezeModel can carry; docs/operations.md lists them from here."""
 
 from enum import StrEnum
+from typing import Self
 
 
-class Reason(StrEnum):
-    """One word for a program; the condition's message is the sentence for a person."""
+class Explained(StrEnum):
+    """One word for a program, with what it means; the condition's message is the sentence for a person."""
 
-    def __new__(cls, value: str, doc: str = "") -> "Reason":
+    def __new__(cls, value: str, doc: str = "") -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.__doc__ = doc
         return member
+
+
+class Reason(Explained):
+    """Of a SqueezeModel."""
 
     AVAILABLE = "Available", "All replicas run this spec and answer."
     RUNNING_ON_CPU = "RunningOnCPU", "It answers, but on the CPU although a GPU was asked for."

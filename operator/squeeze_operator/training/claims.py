@@ -7,7 +7,7 @@ waits there for ever. So what the modes forbid is kept from happening here.
 from collections.abc import Mapping
 from typing import Any
 
-from squeeze_operator.training.faults import Fault
+from squeeze_operator.podfaults import Fault
 from squeeze_operator.training.reasons import TrainingReason
 from squeeze_operator.training.spec import TrainingSpec
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from squeeze_operator.conditions import find, is_true
 from squeeze_operator.decision import Announcement, Decision
-from squeeze_operator.podfaults import clean
+from squeeze_operator.podfaults import Fault, clean
 from squeeze_operator.spec import SpecError
 from squeeze_operator.training import desired
 from squeeze_operator.training.claims import claim_fault, on_one_node
-from squeeze_operator.training.faults import Fault, ended_fault, waiting_fault
+from squeeze_operator.training.faults import ended_fault, waiting_fault
 from squeeze_operator.training.isolation import isolation, open_again
 from squeeze_operator.training.reasons import TrainingReason as Reason
 from squeeze_operator.training.result import final, progress, result, summary

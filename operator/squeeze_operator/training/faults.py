@@ -1,13 +1,13 @@
 """Reads what keeps workers from training out of their pods' status, and says what to do about it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from squeeze_operator.conditions import age, find, is_true
 from squeeze_operator.podfaults import (
     CONFIG_FAULTS,
     IMAGE_FAULTS,
+    Fault,
     clean,
     statuses,
     unscheduled,
@@ -35,14 +35,6 @@ _ADVICE = {
 _CONSEQUENCES = (TrainingReason.INTERRUPTED, TrainingReason.WORKER_LOST)
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a worker does not train."""
-
-    reason: TrainingReason
-    message: str
 
 
 def waiting_fault(pods: Iterable[Json], spec: TrainingSpec, now: float) -> Fault | None:

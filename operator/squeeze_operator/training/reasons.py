@@ -1,16 +1,10 @@
 """Every reason that a condition of a SqueezeTraining can carry; docs/operations.md lists them from here."""
 
-from enum import StrEnum
+from squeeze_operator.reasons import Explained
 
 
-class TrainingReason(StrEnum):
-    """One word for a program; the condition's message is the sentence for a person."""
-
-    def __new__(cls, value: str, doc: str = "") -> "TrainingReason":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.__doc__ = doc
-        return member
+class TrainingReason(Explained):
+    """Of a SqueezeTraining."""
 
     TRAINED = "Trained", "The artifact is written, and its digest and measures stand in the status."
 

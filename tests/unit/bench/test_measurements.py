@@ -27,7 +27,7 @@ DIGITS = "builtin://digits"
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (breakdown, overhead, measure):
+    for module in (breakdown, measure):
         monkeypatch.setattr(module, "OUT", tmp_path)
     return tmp_path
 
