@@ -107,9 +107,7 @@ async def _by_the_clock(
     plan = bench.plan
     steady = await load.open_loop(raw, picture, 0.7 * capacity, 2 * plan.seconds)
     health = Client("127.0.0.1", port)
-    flooded = await overload.measure(
-        raw, health, picture, process, capacity, plan.overload_seconds, bench.beside
-    )
+    flooded = await overload.measure(raw, health, picture, process, capacity, plan)
     return {"open_70_percent": steady.summary(), "overload_3x": flooded}
 
 

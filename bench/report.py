@@ -36,7 +36,7 @@ def ratios(results: Json) -> Json:
         "two_cores_vs_limit": two_cores / two_cores_limit,
         "p50_alone_vs_limit": alone["p50_ms"] * alone["limit_beside"] / 1000,
         "p99_vs_p50_at_70_percent": steady["p99_ms"] / steady["p50_ms"],
-        "goodput_at_3x_vs_capacity": _share(flooded) / ours_of_limit,
+        "goodput_at_3x_vs_capacity": flooded["goodput_vs_capacity"],
         "p99_at_3x_vs_queue": flooded["p99_ms"] / 1000 / (ADMITTED / flooded["per_second"]),
         "start_vs_fastapi_torch": ours["first_answer_s"] / fastapi if fastapi else None,
         "metrics_overhead": results["metrics"]["ImageNet"]["ratio"],

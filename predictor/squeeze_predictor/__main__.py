@@ -5,6 +5,7 @@ The model loads in a thread while the SDK is imported and the port already answe
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,8 @@ def _serve(chosen: settings.Settings, tracing: Sequence[Observer]) -> None:
     # Read when numpy and torch are first imported; their own default is the host's core count.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)
+    # Nearly all that a start makes stays, and looking through it again and again for garbage is in vain.
+    gc.disable()
     listener = listeners.bind(chosen.host, chosen.port)
     loading = loader.start(chosen, threads)
     # Imported only now: the SDK takes seconds, and the loader can use them.

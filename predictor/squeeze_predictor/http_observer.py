@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +27,7 @@ class HttpObserver:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _exchange(scope)
+        exchange = exchange_of(scope)
 
         async def counted_receive() -> Message:
             message = await receive()
@@ -47,7 +48,8 @@ class HttpObserver:
                 exchange.route = route_label(scope)
 
 
-def _exchange(scope: Scope) -> Exchange:
+def exchange_of(scope: Mapping[str, Any]) -> Exchange:
+    """What observers are shown of a request before it is answered."""
     headers = dict(scope["headers"])
     return Exchange(
         protocol="http",

@@ -18,7 +18,7 @@ from types import ModuleType
 
 # With their submodules. None of the SDK's code behind our routes calls into them.
 UNUSED = (
-    *("pandas", "cloudevents", "fastapi", "grpc", "httpx", "psutil", "pydantic"),
+    *("pandas", "cloudevents", "fastapi", "grpc", "httpx", "psutil", "pydantic", "yaml"),
     *("kserve.api", "kserve.api_client", "kserve.configuration", "kserve.models"),
     *("kserve.inference_client", "kserve.model_server", "kserve.protocol.rest"),
     "kserve.utils.inference_client_factory",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -16,12 +17,14 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from squeeze_predictor import announce, handlers, metrics
 from squeeze_predictor.access_log import AccessLog
@@ -39,7 +42,7 @@ from squeeze_predictor.routes import health, v1, v2
 from squeeze_predictor.routes.context import Context
 from squeeze_predictor.sdk import DataPlane, ModelRepository
 from squeeze_predictor.settings import Settings
-from squeeze_predictor.turnstile import Turnstile
+from squeeze_predictor.turnstile import Gate, Turnstile, routes_of
 
 if TYPE_CHECKING:
     from squeeze_predictor.grpc_server import GrpcServer
@@ -66,19 +69,30 @@ def build_context(settings: Settings, lifecycle: Lifecycle, admission: Admission
 
 def build_app(context: Context, observers: Sequence[Observer] = ()) -> Starlette:
     """The application: our routes and error handlers; no pages for people, no administration."""
-    classifying = [*v1.routes(context), *v2.routes(context)]
     watch = [Middleware(HttpObserver, observers=observers)] if observers else []
     guard = Middleware(Guard, stopping=lambda: context.lifecycle.draining)
-    name, admission = context.settings.model_name, context.model.admission
-    turnstile = Middleware(Turnstile, routes=classifying, model_name=name, full=admission.full)
     app = Starlette(
         # v1 before the pages, whose "/v1/models/{model_name}" would match ":predict" too.
-        routes=[*classifying, *health.routes(context)],
-        middleware=[*watch, guard, turnstile],
+        routes=[*_classifying(context), *health.routes(context)],
+        middleware=[*watch, guard],
         exception_handlers=handlers.HANDLERS,
     )
     app.router.redirect_slashes = False
     return app
+
+
+def build_gate(context: Context, observers: Sequence[Observer] = ()) -> Gate:
+    """What keeps pictures from the application while the queue is full."""
+    return Gate(
+        routes=routes_of(_classifying(context), context.settings.model_name),
+        full=context.model.admission.full,
+        stopping=lambda: context.lifecycle.draining,
+        observers=observers,
+    )
+
+
+def _classifying(context: Context) -> list[Route]:
+    return [*v1.routes(context), *v2.routes(context)]
 
 
 class _Uvicorn(uvicorn.Server):
@@ -128,9 +142,11 @@ class _Uvicorn(uvicorn.Server):
 class _RestServer:
     """uvicorn on a socket that is already bound."""
 
-    def __init__(self, app: Starlette, settings: Settings) -> None:
+    def __init__(self, app: Starlette, gate: Gate, settings: Settings) -> None:
+        protocol: Any = partial(Turnstile, gate)
         config = uvicorn.Config(
             app,
+            http=protocol,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -183,13 +199,16 @@ class PredictorServer:
         settings, stop = self._settings, asyncio.Event()
         admission = Admission(self._workers, settings.queue_size, settings.queue_timeout, self._progress)
         context = build_context(settings, self._lifecycle, admission)
-        rest = _RestServer(build_app(context, self._observers), settings)
+        gate = build_gate(context, self._observers)
+        rest = _RestServer(build_app(context, self._observers), gate, settings)
         self._handle_signals(asyncio.get_running_loop(), stop)
         serving = asyncio.create_task(rest.serve_on(listener))
         rpc: GrpcServer | None = None
         try:
             rpc = await self._start_grpc(context)
             network = await asyncio.wrap_future(loading)
+            gc.freeze()
+            gc.enable()
             self._announce(network, url_of(listener))
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -46,24 +47,25 @@ class OpenVINOEngine:
         precision: Precision = "f32",
     ) -> None:
         streams = max(1, min(streams or threads, threads))
-        compiled = core().compile_model(
-            build_model(artifact, precision),
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": max(1, threads),
-                "NUM_STREAMS": streams,
-                # bfloat16 would be chosen by itself where the CPU has it.
-                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-                # A container's CPUs are a share of time, not a set of cores.
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
+        model = build_model(artifact, precision)
+        options = {
+            "INFERENCE_NUM_THREADS": max(1, threads // streams),
+            "NUM_STREAMS": 1,
+            # bfloat16 would be chosen by itself where the CPU has it.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            # A container's CPUs are a share of time, not a set of cores.
+            "ENABLE_CPU_PINNING": False,
+        }
         self._input = artifact.config.input
         self._precision: Precision = precision
         self._classes = artifact.config.num_classes
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(streams):
-            self._idle.put(compiled.create_infer_request())
+        # A model with several streams computes in threads of its own, which cost each picture two hand-overs;
+        # one with a single stream computes in its caller's.
+        self._idle: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        plugin = core()
+        with ThreadPoolExecutor(streams) as pool:
+            for compiled in pool.map(lambda _: plugin.compile_model(model, "CPU", options), range(streams)):
+                self._idle.put(_Request(compiled))
 
     @property
     def name(self) -> str:
@@ -95,18 +97,33 @@ class OpenVINOEngine:
         result = np.empty((len(pixels), self._classes), np.float32)
         with self._request() as request:
             for picture, row in zip(pixels, result, strict=True):
-                request.get_input_tensor().data[0] = picture
-                request.infer()
-                row[:] = request.get_output_tensor().data[0]
+                request.compute(picture, row)
         return result
 
     @contextmanager
-    def _request(self) -> Iterator[Any]:
+    def _request(self) -> Iterator[_Request]:
         request = self._idle.get()
         try:
             yield request
         finally:
             self._idle.put(request)
+
+
+class _Request:
+    """One picture at a time, computed by the thread that asks."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        # Here and not in `compute`: the first two views of a process, made by two threads at once, wait for
+        # each other for ever, one with Python's lock and one with that of a C++ static.
+        self._pixels: Array = self._request.get_input_tensor().data
+        self._logits: Array = self._request.get_output_tensor().data
+
+    def compute(self, picture: NDArray[np.uint8] | Array, row: Array) -> None:
+        """Fills the row, float32 [classes], from a picture [crop, crop, 3]."""
+        self._pixels[0] = picture
+        self._request.infer()
+        row[:] = self._logits[0]
 
 
 def build_model(artifact: Artifact, precision: Precision = "f32") -> openvino.Model:

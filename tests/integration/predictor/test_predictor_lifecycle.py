@@ -148,3 +148,14 @@ def test_second_sigterm_ends_the_drain_and_still_finishes_what_was_begun(
         upload.sendall(picture[100:])
         assert upload.recv(65536).startswith(b"HTTP/1.1 200")
         assert predictor.process.wait(60) == 0
+
+
+def test_garbage_is_collected_once_the_model_is_loaded(client: httpx.Client) -> None:
+    def collections() -> float:
+        name = 'python_gc_collections_total{generation="0"} '
+        (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name)]
+        return float(line.removeprefix(name))
+
+    before, end = collections(), time.monotonic() + 60
+    while collections() == before:
+        assert time.monotonic() < end
