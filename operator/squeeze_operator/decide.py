@@ -117,9 +117,10 @@ def _verdict(
         verdict = Verdict(swap.reason, swap.message, stalled=swap.reason is Reason.NO_ROOM_FOR_UPDATE)
     else:
         verdict = _observed_verdict(snapshot, spec, rollout)
-    if error is None or verdict.stalled:
+    failed = rollout.hindrance if error is None else clean(error.message)
+    if not failed or verdict.stalled:
         return verdict
-    retrying = f"Trying again with back-off: {clean(error.message)}"
+    retrying = f"Trying again with back-off: {failed}"
     if verdict.ready:
         return replace(verdict, retrying=retrying)
     return Verdict(Reason.API_ERROR, retrying, retrying=retrying)

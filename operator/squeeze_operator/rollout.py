@@ -20,6 +20,8 @@ from squeeze_operator.spec import ModelSpec
 Json = Mapping[str, Any]
 _UNLOOKED = "Predictor ingress not created"
 """IngressReady's reason where KServe has not looked at the route, because its PredictorReady is not True."""
+_FAILED = "Internal error occurred"
+"""Begins what the API server says of a webhook that it cannot call, as while KServe's controller starts."""
 _PLACEMENT = (
     "nodeSelector",
     "tolerations",
@@ -44,6 +46,8 @@ class Rollout:
     routed: bool = False
     route_message: str = ""
     fault: Fault | None = None
+    hindrance: str = ""
+    """What keeps Kubernetes from making pods just now; it goes on trying."""
 
     @property
     def serving(self) -> bool:
@@ -78,6 +82,7 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
         routed=whole or _route_stands(snapshot, service),
         route_message=_route_message(service),
         fault=_fault(deployment, service, pods, spec, current),
+        hindrance=_hindrance(deployment) if current else "",
     )
 
 
@@ -100,7 +105,7 @@ def _fault(
 
 def _deployment_fault(deployment: Json, pods: list[Json]) -> Fault | None:
     failure = find(deployment.get("status"), "ReplicaFailure")
-    if failure.get("status") == "True":
+    if failure.get("status") == "True" and not _hindrance(deployment):
         return Fault(
             Reason.PODS_NOT_CREATED,
             f"Kubernetes refuses to create replicas; raise the quota or relax the policy it names: "
@@ -114,6 +119,13 @@ def _deployment_fault(deployment: Json, pods: list[Json]) -> Fault | None:
             f"{clean(progress.get('message'))}{_unready(pods)}",
         )
     return None
+
+
+def _hindrance(deployment: Json) -> str:
+    """Why pods are not made, where the API server failed (its code 500) and did not refuse."""
+    failure = find(deployment.get("status"), "ReplicaFailure")
+    message = clean(failure.get("message")) if failure.get("status") == "True" else ""
+    return message if message.startswith(_FAILED) else ""
 
 
 def _unready(pods: list[Json]) -> str:

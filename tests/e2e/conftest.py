@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.models import Namespace, temporary
-from squeeze_cluster import paths, up
+from squeeze_cluster import paths, training, up
 from squeeze_cluster.settings import Settings
 from squeeze_cluster.stages import Stages
 
@@ -44,6 +44,12 @@ def namespace(settings: Settings) -> Iterator[Namespace]:
     """A new namespace under the restricted Pod Security profile."""
     with temporary(settings, "e2e") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def trainer_image(settings: Settings) -> str:
+    """The trainer's image on the registry."""
+    return training.push_image(settings)
 
 
 @pytest.fixture(scope="session")

@@ -13,20 +13,26 @@ from squeeze_cluster import kubectl, shell
 from squeeze_cluster.settings import CLUSTER_NAME, Settings
 from squeeze_cluster.training import OBJECT_STORE, install_object_store
 
-_NODE = f"{CLUSTER_NAME}-worker"
+NODES = (f"{CLUSTER_NAME}-worker", f"{CLUSTER_NAME}-worker2")
 _PORT = 7070
 
 
-def claim_with_file(namespace: str, name: str, file: Path, nodes: Sequence[str] = (_NODE,)) -> None:
-    """A read-only PersistentVolumeClaim, bound to a folder of these nodes that holds one file or folder."""
-    folder = f"/var/squeezeserve-volumes/{namespace}"
+def claim_with_file(namespace: str, name: str, file: Path, nodes: Sequence[str] = NODES[:1]) -> None:
+    """A PersistentVolumeClaim, bound to a folder of these nodes that holds one file or folder."""
+    claim(namespace, name, nodes)
+    folder = _folder(namespace)
     for node in nodes:
-        shell.run("docker", "exec", node, "mkdir", "-p", folder)
         shell.run("docker", "cp", file, f"{node}:{folder}/{file.name}")
         shell.run("docker", "exec", node, "chmod", "-R", "a+rX", folder)
+
+
+def claim(namespace: str, name: str, nodes: Sequence[str] = NODES[:1], mode: str = "ReadWriteOnce") -> None:
+    """A PersistentVolumeClaim, bound to a folder of each of these nodes, which are not kept equal."""
+    for node in nodes:
+        shell.run("docker", "exec", node, "mkdir", "-p", _folder(namespace))
     volume = f"{namespace}-{name}"
     affinity = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}
-    common: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    common: dict[str, Any] = {"accessModes": [mode], "storageClassName": ""}
     kubectl.apply(
         [
             {
@@ -37,7 +43,7 @@ def claim_with_file(namespace: str, name: str, file: Path, nodes: Sequence[str] 
                     **common,
                     "capacity": {"storage": "100Mi"},
                     "persistentVolumeReclaimPolicy": "Delete",
-                    "local": {"path": folder},
+                    "local": {"path": _folder(namespace)},
                     "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [affinity]}]}},
                 },
             },
@@ -49,6 +55,10 @@ def claim_with_file(namespace: str, name: str, file: Path, nodes: Sequence[str] 
             },
         ]
     )
+
+
+def _folder(namespace: str) -> str:
+    return f"/var/squeezeserve-volumes/{namespace}"
 
 
 class ObjectStore:

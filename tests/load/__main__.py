@@ -23,7 +23,7 @@ SCENARIOS: dict[str, Scenario] = {
     **dict.fromkeys(SHAPES, scaling.measure),
     "rollouts": rollouts.measure,
     "disruptions": disruptions.measure,
-    "controlplane": control_plane.measure,
+    **dict.fromkeys(("controlplane", *control_plane.DISTURBANCES), control_plane.measure),
     "profiles": profiles.measure,
     **dict.fromkeys(profiles.CPU_MILLIS, profiles.measure),
     "upgrade": upgrade.measure,

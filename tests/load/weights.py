@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from e2e.models import Namespace
-from e2e.storage import claim_with_file
-from squeeze_cluster.settings import CLUSTER_NAME
+from e2e.storage import NODES, claim_with_file
 from squeezenet import artifact
 
 BUILTIN = "builtin://digits"
 BIAS = "classifier.1.bias"
 CLAIM = "weights"
-NODES = (f"{CLUSTER_NAME}-worker", f"{CLUSTER_NAME}-worker2")
 
 
 def place(namespace: Namespace) -> str:

@@ -37,4 +37,4 @@ def test_a_rate_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: 
 def test_every_scenario_is_documented_and_no_other() -> None:
     _, _, table = (REPO / "docs" / "load.md").read_text().partition("| `LOAD=` |")
     rows = re.findall(r"^\| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
-    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(SCENARIOS)
+    assert sorted(re.findall(r"`([\w-]+)`", " ".join(rows))) == sorted(SCENARIOS)

@@ -17,6 +17,9 @@ MADE = seen(service=[])
 NO_ROUTE = seen(service=[], deployment=SERVING)
 MORE = seen(service=ROUTED, deployment=replicas(1, 3))
 NO_QUOTA = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]
+WEBHOOK_DOWN = [
+    NO_QUOTA[0] | {"message": 'Internal error occurred: failed calling webhook "pod-mutator": refused'}
+]
 NOT_YET = "containers with unready status: [kserve-container]"
 UNREADY = {"status": {"conditions": [{"type": "Ready", "status": "False", "message": NOT_YET}]}}
 TOO_LATE = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
@@ -255,6 +258,15 @@ TABLE: list[tuple[str, Snapshot, str, str, bool, bool, str]] = [
         False,
         False,
         "exceeded quota",
+    ),
+    (
+        "KServe's webhook is away as pods are to be made",
+        seen(service=ROUTED, deployment=replicas(2, 3, updated=1, conditions=WEBHOOK_DOWN)),
+        "Reconciling",
+        "ApiError",
+        True,
+        False,
+        "failed calling webhook",
     ),
     (
         "too late",
