@@ -14,6 +14,7 @@ from squeeze_cluster.kubectl import Object
 from squeeze_cluster.settings import INGRESS_DOMAIN, Settings
 
 READY_SECONDS = 180
+POLL_SECONDS = 0.3
 NAMESPACE_LABEL = "squeezeserve.io/test-namespace"
 """On what a namespace's deletion does not take away."""
 
@@ -127,4 +128,4 @@ def wait_for(reached: Callable[[], bool], seconds: float, state: Callable[[], st
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, f"not reached in {seconds:.0f} s; it was:\n{state()}"
-        time.sleep(1)
+        time.sleep(POLL_SECONDS)
