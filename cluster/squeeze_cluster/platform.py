@@ -32,11 +32,13 @@ def install_operator(pushed: dict[str, str], settings: Settings) -> str:
         repository, _, tag = pushed[name].rpartition(":")
         values += ["--set-string", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
     if settings.keda:
-        values += keda.chart_values()
+        values += [*keda.chart_values(), "--set", "activator.enabled=true"]
     values += ["--set-json", f"networkPolicy.apiServerCidrs={json.dumps(_api_server())}"]
     kubectl.ensure_namespace(SYSTEM_NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
     how = helm.install(RELEASE, paths.CHART, SYSTEM_NAMESPACE, *values)
     kubectl.wait_rollout("squeezeserve-operator", SYSTEM_NAMESPACE)
+    if settings.keda:
+        kubectl.wait_rollout("squeezeserve-activator", SYSTEM_NAMESPACE)
     return how
 
 

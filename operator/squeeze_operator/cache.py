@@ -18,9 +18,11 @@ from typing import Any
 from squeeze_operator.absences import Absences
 from squeeze_operator.api import Api, KindMissing
 from squeeze_operator.names import (
+    ENDPOINT_SLICES,
     FIELD_MANAGER,
     MODEL_LABEL,
     PODS,
+    SERVICE_NAME_LABEL,
     TRAINING_LABEL,
     UNWATCHED,
     Key,
@@ -81,6 +83,10 @@ class WatchCache:
     def get(self, resource: Resource, key: Key) -> Json | None:
         """The object, or None where none is known."""
         return self._objects[resource].get(key)
+
+    def all(self, resource: Resource) -> list[Json]:
+        """All known objects of a kind."""
+        return list(self._objects[resource].values())
 
     def pods(self, model: Key) -> list[Json]:
         """The known pods of a model."""
@@ -163,6 +169,19 @@ class Reads:
         if not listed and not self._cache.pods(model):
             self._cache.absences.note(PODS, model, self._owner)
         return listed
+
+    async def endpoint_slices(self, service: Key) -> list[Json]:
+        """The EndpointSlices of a Service whose slices are watched. Raises ApiError."""
+        known = [
+            one
+            for one in self._cache.all(ENDPOINT_SLICES)
+            if one["metadata"]["namespace"] == service.namespace
+            and (one["metadata"].get("labels") or {}).get(SERVICE_NAME_LABEL) == service.name
+        ]
+        if known and not self._live:
+            return known
+        selector = f"{SERVICE_NAME_LABEL}={service.name}"
+        return await self._api.list(ENDPOINT_SLICES, service.namespace, selector)
 
     def _trusts(self, resource: Resource, key: Key) -> bool:
         believed = self._cache.absences.believes(resource, key)

@@ -12,7 +12,7 @@ from squeeze_operator import desired, keda
 from squeeze_operator.conditions import Condition, find, is_true
 from squeeze_operator.decision import Announcement, Decision
 from squeeze_operator.effective import effective
-from squeeze_operator.handover import autoscalers
+from squeeze_operator.handover import autoscalers, waking
 from squeeze_operator.hostnames import too_long
 from squeeze_operator.isolation import isolation
 from squeeze_operator.podfaults import Fault, clean
@@ -20,6 +20,7 @@ from squeeze_operator.reasons import Reason
 from squeeze_operator.replacement import Replacement, replacement
 from squeeze_operator.rollout import Rollout, observe
 from squeeze_operator.scaling import PENDING, WARNINGS, scaling_condition
+from squeeze_operator.sleep import Sleep, serving_condition, sleep
 from squeeze_operator.snapshot import Snapshot
 from squeeze_operator.spec import ModelSpec, SpecError, parse_spec
 from squeeze_operator.trained import Resolution, resolve
@@ -39,18 +40,21 @@ def decide(snapshot: Snapshot) -> Decision:
     pod = desired.pod_spec(metadata["name"], spec, snapshot.options) if spec else None
     rollout = observe(snapshot, spec, pod)
     swap = replacement(snapshot, spec, pod, rollout) if spec and pod else Replacement()
-    verdict = _verdict(snapshot, spec, blocker, rollout, swap)
     in_force = None if blocker else spec
+    state = sleep(snapshot, in_force, rollout)
+    verdict = _verdict(snapshot, spec, blocker, rollout, swap, state)
     scaling = scaling_condition(snapshot, in_force, rollout)
-    objects, unwanted = _objects(snapshot, in_force, swap) if in_force else ((), ())
+    objects, unwanted = _objects(snapshot, in_force, swap, state) if in_force else ((), ())
+    conditions = [*_conditions(rollout, verdict, state), scaling]
     return Decision(
         objects=objects,
         unwanted=unwanted,
-        status=_status(snapshot, rollout, [*_conditions(rollout, verdict), scaling], in_force, weights),
+        changes=waking(snapshot, in_force) if in_force else (),
+        status=_status(snapshot, rollout, conditions, in_force, weights, state),
         announcements=_announcements(snapshot.model.get("status"), verdict, scaling),
         look_again=not verdict.ready
         or verdict.retrying is not None
-        or snapshot.served is None
+        or (snapshot.served is None and not rollout.dormant)
         or scaling.reason in PENDING,
     )
 
@@ -79,24 +83,28 @@ def _servable(snapshot: Snapshot, raw: Mapping[str, Any]) -> tuple[ModelSpec | N
 
 
 def _objects(
-    snapshot: Snapshot, spec: ModelSpec, swap: Replacement
+    snapshot: Snapshot, spec: ModelSpec, swap: Replacement, state: Sleep
 ) -> tuple[tuple[Json, ...], tuple[Mapping[str, Any], ...]]:
     """The wanted children, without those whose name somebody else holds, and the unwanted ones."""
     metadata = snapshot.model["metadata"]
     strategy = desired.IN_PLACE if swap.in_place else desired.SURGE
-    scalers, superfluous = autoscalers(snapshot, spec)
+    scalers, superfluous = autoscalers(snapshot, spec, state)
+    service = desired.inference_service(metadata, spec, snapshot.options, strategy)
     policies, open_again = isolation(snapshot, spec)
     wanted = (
         # First, so that no replica starts without it.
         *policies,
-        desired.inference_service(metadata, spec, snapshot.options, strategy),
+        *(() if state.waking_first else (service,)),
         desired.disruption_budget(metadata, spec),
+        # Somebody stands in before the last replica may go.
+        *((state.standing_in,) if state.standing_in else ()),
         *scalers,
     )
     live = snapshot.children
     return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]])), (
         *superfluous,
         *open_again,
+        *state.superfluous,
     )
 
 
@@ -106,6 +114,7 @@ def _verdict(
     blocker: Fault | None,
     rollout: Rollout,
     swap: Replacement,
+    state: Sleep,
 ) -> Verdict:
     error = snapshot.apply_error
     if error is not None and error.rejected:
@@ -116,7 +125,7 @@ def _verdict(
     if swap.reason is not None:
         verdict = Verdict(swap.reason, swap.message, stalled=swap.reason is Reason.NO_ROOM_FOR_UPDATE)
     else:
-        verdict = _observed_verdict(snapshot, spec, rollout)
+        verdict = _observed_verdict(snapshot, spec, rollout, state)
     failed = rollout.hindrance if error is None else clean(error.message)
     if not failed or verdict.stalled:
         return verdict
@@ -126,8 +135,15 @@ def _verdict(
     return Verdict(Reason.API_ERROR, retrying, retrying=retrying)
 
 
-def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Verdict:
+def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout, state: Sleep) -> Verdict:
     assert spec is not None, "a spec that does not parse is a blocker"
+    if state.waking_first:
+        return Verdict(
+            Reason.WAKING,
+            "A replica of the spec before is started first: it goes on answering until one of this spec does",
+        )
+    if state.reason is not None and rollout.up_to_date and rollout.routed:
+        return Verdict(state.reason, f"No replica runs; a request waits {state.wait}", ready=True)
     done = rollout.up_to_date and rollout.serving
     if rollout.fault is not None and not (done and rollout.ready >= spec.scaling.min_replicas):
         return Verdict(rollout.fault.reason, rollout.fault.message, stalled=True)
@@ -146,7 +162,7 @@ def _enough(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> bool:
 
 
 def _ready(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> Verdict:
-    if spec.accelerator.gpus and _served(snapshot, rollout).get("device") == "cpu":
+    if spec.accelerator.gpus and _served(snapshot, rollout, Sleep()).get("device") == "cpu":
         return Verdict(
             Reason.RUNNING_ON_CPU,
             f"It answers, but on the CPU although each replica asked for {spec.accelerator.gpus} "
@@ -188,12 +204,13 @@ def _moving(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> Verdict:
     return Verdict(Reason.STARTING, f"{rollout.replicas} replicas are starting; none answers yet")
 
 
-def _conditions(rollout: Rollout, verdict: Verdict) -> list[Condition]:
+def _conditions(rollout: Rollout, verdict: Verdict, state: Sleep) -> list[Condition]:
     return [
         *leading(verdict),
         Condition("Serving", True, Reason.REPLICAS_ANSWER, f"{_count(rollout)} answer")
         if rollout.serving
-        else Condition("Serving", False, Reason.NO_REPLICA_ANSWERS, "No replica answers"),
+        else serving_condition(state)
+        or Condition("Serving", False, Reason.NO_REPLICA_ANSWERS, "No replica answers"),
         Condition("UpToDate", True, Reason.ALL_CURRENT, "All replicas run this spec")
         if rollout.up_to_date
         else Condition("UpToDate", False, Reason.OUTDATED, _outdated(rollout)),
@@ -214,6 +231,7 @@ def _status(
     conditions: list[Condition],
     in_force: ModelSpec | None,
     weights: Resolution,
+    state: Sleep,
 ) -> Json:
     generation = snapshot.model["metadata"]["generation"]
     before: Mapping[str, Any] = snapshot.model.get("status") or {}
@@ -227,20 +245,21 @@ def _status(
         "address": (live.get("address") or {}).get("url"),
         "replicas": rollout.replicas,
         "readyReplicas": rollout.ready,
+        "wakeSeconds": state.wake_seconds,
         # A spec that cannot be served changes nothing, so the values before it stay in force.
         "effective": effective(in_force) if in_force else before.get("effective"),
         "training": weights.training,
-        **_served(snapshot, rollout),
+        **_served(snapshot, rollout, state),
     }
     return {field: value for field, value in status.items() if value is not None}
 
 
-def _served(snapshot: Snapshot, rollout: Rollout) -> Json:
-    """What replicas said of themselves last; kept while some replica answers, forgotten afterwards."""
+def _served(snapshot: Snapshot, rollout: Rollout, state: Sleep) -> Json:
+    """What replicas said of themselves last; kept while a request would be answered, forgotten afterwards."""
     if snapshot.served is not None:
         digest, device, engine = (snapshot.served.digest, snapshot.served.device, snapshot.served.engine)
         return {"weights": {"digest": digest} if digest else None, "device": device, "engine": engine}
-    if not rollout.serving:
+    if not rollout.serving and state.reason is None:
         return {}
     before: Mapping[str, Any] = snapshot.model.get("status") or {}
     return {field: before[field] for field in ("weights", "device", "engine") if field in before}

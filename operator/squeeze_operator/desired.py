@@ -46,7 +46,8 @@ def inference_service(
         },
         "spec": {
             "predictor": {
-                "minReplicas": spec.scaling.min_replicas,
+                # A model begins awake, and only KEDA puts it to sleep.
+                "minReplicas": max(1, spec.scaling.min_replicas),
                 "maxReplicas": spec.scaling.max_replicas,
                 "deploymentStrategy": strategy,
             }
@@ -172,7 +173,7 @@ def _container(name: str, spec: ModelSpec, options: Options) -> Json:
         "env": _environment(spec, options),
         # KServe gives its Service port 80 for the first, and the others as they are.
         "ports": [
-            {"name": "http1", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
+            {"name": names.HTTP_PORT_NAME, "containerPort": names.HTTP_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": names.GRPC_PORT, "protocol": "TCP"},
         ],
         "resources": resources_with_gpus(spec.resources, spec.accelerator),

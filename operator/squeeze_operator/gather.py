@@ -8,6 +8,7 @@ from squeeze_operator.api import Json, KindMissing
 from squeeze_operator.cache import Reads
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.scalehistory import ScaleHistory
+from squeeze_operator.slices import asks_for_sleep, ready_addresses
 from squeeze_operator.snapshot import Options, Served, Snapshot
 
 ServedReader = Callable[[Json, Json, Sequence[Json]], Awaitable[Served | None]]
@@ -34,6 +35,15 @@ async def gather(
             continue
         if child is not None:
             children[kind] = child
+    activators: tuple[str, ...] = ()
+    if options.activator is not None:
+        stand_in = await reads.get(
+            names.ENDPOINT_SLICES, namespace, names.child_name(names.ENDPOINT_SLICES, name)
+        )
+        if stand_in is not None:
+            children[names.ENDPOINT_SLICES.kind] = stand_in
+        if stand_in is not None or asks_for_sleep(model):
+            activators = ready_addresses(await reads.endpoint_slices(options.activator))
     deployment = await reads.get(names.DEPLOYMENTS, namespace, names.predictor_name(name))
     pods: list[Json] = []
     served = None
@@ -51,6 +61,7 @@ async def gather(
         kserve_autoscaler=None
         if autoscaler
         else await reads.get(names.AUTOSCALERS, namespace, names.predictor_name(name)),
+        activators=activators,
         scalings=history.note(str(model["metadata"]["uid"]), autoscaler) if autoscaler else (),
         deployment=deployment,
         pods=tuple(pods),

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from squeeze_operator import desired, keda, names
+from squeeze_operator.rollout import without_replicas
+from squeeze_operator.sleep import Sleep
 from squeeze_operator.snapshot import Snapshot
 from squeeze_operator.spec import KEDA_METRICS, ModelSpec
 
@@ -59,15 +61,42 @@ def terminating(live: Live) -> bool:
     return bool(live["metadata"].get("deletionTimestamp"))
 
 
-def autoscalers(snapshot: Snapshot, spec: ModelSpec) -> tuple[tuple[Json, ...], tuple[Live, ...]]:
+def waking(snapshot: Snapshot, spec: ModelSpec) -> tuple[Json, ...]:
+    """The change of KEDA's ScaledObject by which it wakes a model before another autoscaler takes over.
+
+    One by CPU is off while there are no replicas.
+    """
+    found = scalers(snapshot).scaled_object
+    if spec.scaling.metric in KEDA_METRICS or found is None or terminating(found):
+        return ()
+    if not without_replicas(snapshot.deployment):
+        return ()
+    identity = {field: found["metadata"][field] for field in ("name", "namespace", "uid")}
+    head = {"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": identity}
+    return (head | {"spec": {"minReplicaCount": max(1, spec.scaling.min_replicas)}},)
+
+
+def autoscalers(
+    snapshot: Snapshot, spec: ModelSpec, state: Sleep
+) -> tuple[tuple[Json, ...], tuple[Live, ...]]:
     """The autoscaler to have, at most one, and those to delete."""
     found, metric = scalers(snapshot), spec.scaling.metric
+    if waking(snapshot, spec):
+        return (), ()
     unwanted = _unwanted(found, metric)
     if metric == "none" or unwanted or foreign(snapshot, spec) or not _free(snapshot, found, metric):
         return (), unwanted
     metadata = snapshot.model["metadata"]
     if metric in KEDA_METRICS:
-        return (keda.scaled_object(metadata, spec, snapshot.options),), ()
+        replicas = not without_replicas(snapshot.deployment)
+        made = keda.scaled_object(
+            metadata,
+            spec,
+            snapshot.options,
+            to_zero=state.to_zero,
+            replicas=replicas or not spec.scaling.may_sleep,
+        )
+        return (made,), ()
     return (desired.autoscaler(metadata, spec),), ()
 
 

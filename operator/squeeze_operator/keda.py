@@ -17,6 +17,8 @@ from squeeze_operator.snapshot import Options, Snapshot
 from squeeze_operator.spec import KEDA_METRICS, ModelSpec
 
 Json = dict[str, Any]
+POLLING_SECONDS = 2
+"""How often KEDA looks at a model that may sleep: half of it is what a wake-up costs beside the start."""
 
 
 def missing(snapshot: Snapshot, spec: ModelSpec) -> Fault | None:
@@ -37,21 +39,34 @@ def missing(snapshot: Snapshot, spec: ModelSpec) -> Fault | None:
             "prometheus.address of the operator's chart, or set spec.scaling.metric to cpu or none. The "
             "replicas that are there go on",
         )
+    if spec.scaling.may_sleep and snapshot.options.activator is None:
+        return Fault(
+            Reason.ACTIVATOR_MISSING,
+            "spec.scaling.minReplicas is 0, and this installation has no activator to hold the requests of "
+            "a model that sleeps: set activator.enabled in the operator's chart, or minReplicas to 1. The "
+            "replicas that are there go on",
+        )
     return None
 
 
-def scaled_object(metadata: Mapping[str, Any], spec: ModelSpec, options: Options) -> Json:
-    """The ScaledObject (keda.sh/v1alpha1) of which KEDA makes an autoscaler that follows Prometheus."""
-    name = metadata["name"]
-    scaling, triggers = spec.scaling, []
-    key, window = names.Key(metadata["namespace"], name), options.prometheus_window
-    share = scaling.target
-    if scaling.metric == "latency":
-        triggers.append(_trigger("latency", promql.latency(key, window), scaling.target, options))
-        # How fast few requests are answered does not tell whether fewer replicas would do, so these must stay
-        # below the profile's share of what they can carry too.
-        share = PROFILES[spec.profile].target
-    triggers.append(_trigger("utilization", promql.utilization(key, window), share, options))
+def scaled_object(
+    metadata: Mapping[str, Any],
+    spec: ModelSpec,
+    options: Options,
+    *,
+    to_zero: bool = False,
+    replicas: bool = True,
+) -> Json:
+    """The ScaledObject (keda.sh/v1alpha1) of which KEDA makes an autoscaler that follows Prometheus.
+
+    `to_zero`: KEDA may take the last replica; `replicas`: there are some, of which Prometheus can tell.
+    """
+    name, scaling = metadata["name"], spec.scaling
+    key = names.Key(metadata["namespace"], name)
+    # A trigger without a number keeps KEDA from all but waking, so Prometheus is asked of replicas alone.
+    triggers = _load(key, spec, options) if replicas else []
+    if scaling.may_sleep and options.activator is not None:
+        triggers.append(_held(key, options.activator))
     autoscaler_config = {
         "name": names.child_name(names.AUTOSCALERS, name),
         "behavior": {way: dict(rules) for way, rules in scaling.behavior.items()},
@@ -66,10 +81,52 @@ def scaled_object(metadata: Mapping[str, Any], spec: ModelSpec, options: Options
                 "kind": names.DEPLOYMENTS.kind,
                 "name": names.predictor_name(name),
             },
-            "minReplicaCount": scaling.min_replicas,
+            "minReplicaCount": 0 if to_zero else max(1, scaling.min_replicas),
             "maxReplicaCount": scaling.max_replicas,
             "advanced": {"horizontalPodAutoscalerConfig": autoscaler_config},
             "triggers": triggers,
+        }
+        | (_pace(spec) if scaling.may_sleep else {}),
+    }
+
+
+def _pace(spec: ModelSpec) -> Json:
+    """How fast KEDA wakes a model, and for how long nobody must have asked before it sleeps."""
+    idle = spec.scaling.behavior["scaleDown"]["stabilizationWindowSeconds"]
+    return {
+        "pollingInterval": POLLING_SECONDS,
+        "cooldownPeriod": idle,
+        # Also before the first request, so that nothing sleeps the moment that it is made.
+        "initialCooldownPeriod": idle,
+    }
+
+
+def _load(key: names.Key, spec: ModelSpec, options: Options) -> list[Json]:
+    scaling, window = spec.scaling, options.prometheus_window
+    utilization = promql.utilization(key, window)
+    if scaling.metric == "latency":
+        return [
+            _trigger("latency", promql.latency(key, window), scaling.target, options),
+            # How fast few requests are answered does not tell whether fewer replicas would do, so these must
+            # stay below the profile's share of what they can carry too.
+            _trigger("utilization", utilization, PROFILES[spec.profile].target, options),
+        ]
+    return [_trigger("utilization", utilization, scaling.target, options)]
+
+
+def _held(key: names.Key, activator: names.Key) -> Json:
+    """Requests that the pods of the activator hold for a model, together."""
+    host = f"{activator.name}.{activator.namespace}.svc:{names.ACTIVATOR_REPORT_PORT}"
+    return {
+        "type": "metrics-api",
+        "name": "held",
+        "metadata": {
+            "url": f"http://{host}/held/{key.namespace}/{key.name}",
+            "valueLocation": "held",
+            "aggregateFromKubeServiceEndpoints": "true",
+            "aggregationType": "sum",
+            # They wake the first replica; what is beyond it follows the load alone.
+            "targetValue": "1000000",
         },
     }
 

@@ -62,7 +62,8 @@ async def run(
         health.audit_seconds = settings.audit_seconds
         metrics.AUDIT_INTERVAL.set(settings.audit_seconds)
 
-        watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue.add)
+        with_activator = settings.options.activator is not None
+        watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue.add, with_activator)
 
         async def owners() -> list[Json]:
             scopes = settings.namespaces or (None,)
@@ -104,7 +105,7 @@ async def run(
             watches.restart,
             settings.audit_seconds,
         )
-        parts["heartbeat"] = _beat(health, cache)
+        parts["heartbeat"] = _beat(health, cache, watches)
         parts["stopper"] = watches.halt_on(stop)
         with closing_pages(settings, health):
             await _supervise(parts, watches, stop, health)
@@ -149,10 +150,10 @@ async def _supervise(
         await asyncio.gather(*tasks, watching, return_exceptions=True)
 
 
-async def _beat(health: Health, cache: WatchCache) -> None:
+async def _beat(health: Health, cache: WatchCache, watches: watch.Watches) -> None:
     while True:
         health.beat(watch.running_watchers())
-        cache.absences.watched(health.watched(watch.WATCHED))
+        cache.absences.watched(health.watched(watches.kinds))
         await asyncio.sleep(1)
 
 

@@ -20,6 +20,8 @@ SOUND = {
     "Scaling": "True",
 }
 """The status of each condition where all is well."""
+_WELL = frozenset({Reason.AVAILABLE, Reason.ASLEEP, Reason.WAKING})
+"""Reasons of a Ready that is True."""
 
 for _kind in SOUND:
     for _status in ("True", "False"):
@@ -84,4 +86,4 @@ def _state(status: Json) -> _State:
 
 def _troubled(kind: str, status: str, reason: str) -> bool:
     # A model is Ready on the CPU that it did not ask for, or with a replica that fails; somebody should look.
-    return status != SOUND[kind] or (kind == "Ready" and reason != Reason.AVAILABLE)
+    return status != SOUND[kind] or (kind == "Ready" and reason not in _WELL)

@@ -15,6 +15,11 @@ PART_OF_LABEL = "app.kubernetes.io/part-of"
 PART_OF = "squeezeserve"
 MODEL_LABEL = f"{GROUP}/model"
 """On every child; KServe passes it on to the Deployment and its pods."""
+ACTIVATOR_LABEL = f"{GROUP}/activator"
+"""On the activator's Service, whose EndpointSlices inherit it, and on those by which it stands in."""
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+"""By which an EndpointSlice belongs to a Service."""
+SLICE_MANAGER_LABEL = "endpointslice.kubernetes.io/managed-by"
 TRAINING_LABEL = f"{GROUP}/training"
 """On all that is made for a training, and on its workers."""
 
@@ -29,6 +34,11 @@ STORAGE_URI = "STORAGE_URI"
 """The environment variable by which KServe's webhook knows where a pod's weights come from."""
 HTTP_PORT = 8080
 GRPC_PORT = 8081
+HTTP_PORT_NAME = "http1"
+"""Of the predictor's container and of KServe's Service, which takes it over."""
+ACTIVATOR_PORT = 8080
+ACTIVATOR_REPORT_PORT = 9090
+"""Where the activator tells KEDA how many requests it holds for a model."""
 MAX_LABEL = 63
 """Longest DNS label, RFC 1035 section 2.3.4."""
 
@@ -71,15 +81,16 @@ DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisrup
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 
 CHILDREN = {
     resource.kind: resource
     for resource in (INFERENCE_SERVICES, DISRUPTION_BUDGETS, AUTOSCALERS, SCALED_OBJECTS, NETWORK_POLICIES)
 }
-"""The kinds that the operator writes for a model."""
+"""The kinds that the operator writes for a model; EndpointSlices too where there is an activator."""
 TRAINING_CHILDREN = {resource.kind: resource for resource in (JOBS, SERVICES, NETWORK_POLICIES)}
 """The kinds that the operator writes for a training."""
-WRITTEN = CHILDREN | TRAINING_CHILDREN
+WRITTEN = CHILDREN | TRAINING_CHILDREN | {ENDPOINT_SLICES.kind: ENDPOINT_SLICES}
 OPTIONAL = (INFERENCE_SERVICES, SCALED_OBJECTS, TRAININGS)
 """Kinds whose CRDs may be installed later or removed."""
 UNWATCHED = (SERVICES, CLAIMS)
@@ -88,6 +99,8 @@ UNWATCHED = (SERVICES, CLAIMS)
 
 def child_name(resource: Resource, model: str) -> str:
     """The name of a model's child of this kind."""
+    if resource is ENDPOINT_SLICES:
+        return f"{predictor_name(model)}-activator"
     # KServe takes an autoscaler named <model>-predictor for its own and overwrites it.
     of_predictor = (DISRUPTION_BUDGETS, NETWORK_POLICIES)
     return predictor_name(model) if resource in of_predictor else model

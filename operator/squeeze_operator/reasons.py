@@ -20,6 +20,8 @@ class Reason(Explained):
     AVAILABLE = "Available", "All replicas run this spec and answer."
     RUNNING_ON_CPU = "RunningOnCPU", "It answers, but on the CPU although a GPU was asked for."
     REPLICAS_FAILING = "ReplicasFailing", "Enough replicas answer; at least one more cannot start."
+    ASLEEP = "Asleep", "No replica runs, as minReplicas: 0 allows; the next request waits until one does."
+    WAKING = "Waking", "A replica is being started, and requests wait for it."
 
     CREATING = "Creating", "The InferenceService is being made."
     WAITING_FOR_KSERVE = "WaitingForKServe", "KServe has not acted on the InferenceService yet."
@@ -39,6 +41,7 @@ class Reason(Explained):
     KSERVE_MISSING = "KServeMissing", "KServe's InferenceService API is not installed in this cluster."
     KSERVE_FAILED = "KServeFailed", "KServe could not turn the InferenceService into a Deployment."
     KEDA_MISSING = "KedaMissing", "The metric needs KEDA and Prometheus, and KEDA is not installed."
+    ACTIVATOR_MISSING = "ActivatorMissing", "minReplicas: 0 needs the activator, and it is not installed."
     PROMETHEUS_UNKNOWN = (
         "PrometheusUnknown",
         "The metric comes from Prometheus, and the operator was not told where that is.",

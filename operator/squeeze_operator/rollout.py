@@ -40,6 +40,8 @@ class Rollout:
     ready: int = 0
     updated: int = 0
     current: bool = False
+    dormant: bool = False
+    """Whether no replica is asked for, of a spec that was up to date before that."""
     downloading: bool = False
     whole: bool = False
     """Whether KServe is content, which it is not while a single replica, as of a scale-up, is missing."""
@@ -57,7 +59,7 @@ class Rollout:
     @property
     def up_to_date(self) -> bool:
         """Whether all replicas run this spec."""
-        return self.current and self.replicas > 0 and self.updated == self.replicas
+        return self.current and (self.dormant or (self.replicas > 0 and self.updated == self.replicas))
 
 
 def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rollout:
@@ -77,6 +79,7 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
         ready=status.get("readyReplicas") or 0,
         updated=status.get("updatedReplicas") or 0,
         current=current,
+        dormant=current and _put_to_sleep(snapshot, spec),
         downloading=downloading(pods),
         whole=whole,
         routed=whole or _route_stands(snapshot, service),
@@ -149,6 +152,16 @@ def _kserve_fault(service: Json | None) -> Fault | None:
 def _carries(template: Json, pod: Json) -> bool:
     """Whether a Deployment's pod template says what the spec asks for, and places pods nowhere else."""
     return covers(template, pod) and all(not template.get(key) for key in _PLACEMENT if key not in pod)
+
+
+def without_replicas(deployment: Json | None) -> bool:
+    """Whether a Deployment is told to have no replica."""
+    return deployment is not None and deployment["spec"].get("replicas") == 0
+
+
+def _put_to_sleep(snapshot: Snapshot, spec: ModelSpec | None) -> bool:
+    allowed = spec is not None and spec.scaling.may_sleep
+    return allowed and without_replicas(snapshot.deployment) and _was_current(snapshot)
 
 
 def _without_tolerations(pod: Json) -> Json:

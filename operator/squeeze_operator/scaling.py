@@ -59,6 +59,8 @@ def scaling_condition(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollo
         return waiting or _no(
             Reason.AUTOSCALER_STARTING, "The autoscaler is made once KServe has the InferenceService"
         )
+    if rollout.dormant:
+        return Condition("Scaling", True, Reason.ASLEEP, f"The next request starts one of {_range(spec)}")
     return _blind(live, spec, snapshot.now) or _bounded(snapshot, spec, live, rollout) or _following(spec)
 
 
@@ -115,6 +117,8 @@ def _blind(live: Mapping[str, Any], spec: ModelSpec, now: float) -> Condition | 
         )
     if active.get("status") != "False":
         return None
+    if active.get("reason") == "ScalingDisabled" and spec.scaling.may_sleep:
+        return Condition("Scaling", True, Reason.WAKING, "The autoscaler goes on once it sees the replica")
     if active.get("reason") == "ScalingDisabled":
         return _no(
             Reason.SCALED_TO_ZERO, "The Deployment has 0 replicas; scale it to 1 and the autoscaler goes on"
@@ -167,8 +171,11 @@ def _following(spec: ModelSpec) -> Condition:
         "utilization": f"each is asked for {scaling.target} % of the pictures a second that it measured",
         "latency": f"95 % of the requests are answered within {scaling.target} ms",
     }[scaling.metric]
-    text = f"{scaling.min_replicas} to {scaling.max_replicas} replicas, so that {aim}"
-    return Condition("Scaling", True, Reason.FOLLOWS_LOAD, text)
+    return Condition("Scaling", True, Reason.FOLLOWS_LOAD, f"{_range(spec)}, so that {aim}")
+
+
+def _range(spec: ModelSpec) -> str:
+    return f"{spec.scaling.min_replicas} to {spec.scaling.max_replicas} replicas"
 
 
 def _no(reason: Reason, message: str) -> Condition:

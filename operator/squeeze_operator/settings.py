@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from squeeze_operator.names import Key
 from squeeze_operator.snapshot import NetworkRules, Options
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -41,6 +42,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
             domain_template=parsed.domain_template,
             prometheus_address=parsed.prometheus_address,
             prometheus_window=parsed.prometheus_window,
+            activator=parsed.activator,
             network_rules=parsed.network_rules,
             environment=tuple(parsed.replica_env),
             architecture=parsed.predictor_architecture,
@@ -107,6 +109,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="how far rates look back, such as 2m: four scrape intervals or more",
     )
     parser.add_argument(
+        "--activator",
+        type=_service,
+        default=default("activator", ""),
+        help="NAMESPACE/NAME of the activator's Service, for models with minReplicas: 0; empty is none",
+    )
+    parser.add_argument(
         "--network-rules",
         type=_network_rules,
         default=default("network-rules", ""),
@@ -152,6 +160,13 @@ def _address(text: str) -> str:
             f"{text} is no address; use one such as http://prometheus.monitoring:9090"
         )
     return text
+
+
+def _service(text: str) -> Key | None:
+    namespace, slash, name = text.partition("/")
+    if text and not (namespace and slash and name):
+        raise argparse.ArgumentTypeError(f"{text} is not NAMESPACE/NAME")
+    return Key(namespace, name) if text else None
 
 
 def _duration(text: str) -> str:

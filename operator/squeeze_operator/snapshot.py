@@ -39,6 +39,8 @@ class Options:
     """KServe's domainTemplate; host names that it cannot make are reported before KServe fails."""
     prometheus_address: str = ""
     """Prometheus' HTTP API, as KEDA reaches it; empty where there is none."""
+    activator: Key | None = None
+    """The activator's Service, which answers for models that sleep; None where there is none."""
     prometheus_window: str = "2m"
     """How far rates in Prometheus look back, as PromQL writes a duration."""
     network_rules: NetworkRules | None = None
@@ -83,6 +85,8 @@ class Snapshot:
     """Live objects by kind, ours or not."""
     kserve_autoscaler: Json | None = None
     """The HorizontalPodAutoscaler that KServe made itself; looked up only where ours is not there."""
+    activators: tuple[str, ...] = ()
+    """Addresses of the activator's ready pods, sorted; looked up only for a model that may sleep."""
     scalings: tuple[int, ...] = ()
     """The numbers of replicas that the autoscaler wanted within the last half hour, oldest first."""
     deployment: Json | None = None

@@ -76,6 +76,11 @@ class Scaling:
     target: int
     behavior: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def may_sleep(self) -> bool:
+        """Whether no replica at all runs where nobody asks."""
+        return self.min_replicas == 0
+
 
 @dataclass(frozen=True)
 class Batching:
@@ -154,7 +159,12 @@ def _parse(raw: Mapping[str, Any]) -> ModelSpec:
 
 
 def _check(spec: ModelSpec) -> None:
-    """What two sections say of each other; raises SpecError."""
+    """What two fields say of each other; raises SpecError."""
+    if spec.scaling.may_sleep and spec.scaling.metric not in KEDA_METRICS:
+        raise SpecError(
+            "spec.scaling.minReplicas is 0, and only with metric utilization or latency does KEDA wake a "
+            "model again: set spec.scaling.metric to one of them, or minReplicas to 1"
+        )
     if spec.scaling.metric == "cpu" and not parse_quantity(spec.resources["requests"]["cpu"]):
         raise SpecError(
             "spec.resources.requests.cpu is 0, and scaling by cpu is measured against it: request some CPU, "
@@ -182,8 +192,10 @@ def _scaling(raw: Mapping[str, Any], profile: Profile) -> Scaling:
     low = int(raw.get("minReplicas", min(profile.min_replicas, raw.get("maxReplicas", profile.min_replicas))))
     # The default upper bound follows a user's lower one, so that raising min alone is enough.
     high = int(raw.get("maxReplicas", max(low, profile.max_replicas)))
-    if not 1 <= low <= high:
-        raise SpecError(f"spec.scaling needs 1 <= minReplicas <= maxReplicas, not {low} and {high}")
+    if not 0 <= low <= high or high < 1:
+        raise SpecError(
+            f"spec.scaling needs 0 <= minReplicas <= maxReplicas and maxReplicas >= 1, not {low} and {high}"
+        )
     metric, target = str(raw.get("metric", "cpu")), int(raw.get("target", profile.target))
     if target < 1:
         raise SpecError(f"spec.scaling.target must be at least 1, not {target}")

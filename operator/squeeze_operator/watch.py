@@ -9,7 +9,7 @@ import asyncio
 import datetime
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import kopf
@@ -23,6 +23,7 @@ from squeeze_operator.health import watches
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.news import News
 from squeeze_operator.references import References
+from squeeze_operator.slices import asks_for_sleep
 
 OWNED = {
     **dict.fromkeys((*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS), names.MODEL_LABEL),
@@ -32,7 +33,8 @@ OWNED = {
     names.NETWORK_POLICIES: f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}",
 }
 """The kinds whose events concern a model or training, and the label selector of their objects."""
-WATCHED = (names.MODELS, names.TRAININGS, *OWNED)
+_SLICES = {names.ENDPOINT_SLICES: names.ACTIVATOR_LABEL}
+"""The activator's own, and those by which it stands in; watched where there is one."""
 _KINDS = {names.MODEL_LABEL: names.KIND, names.TRAINING_LABEL: names.TRAINING_KIND}
 _MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS, names.TRAININGS)
 """Kinds whose status is written again and again with the load or the progress of the moment."""
@@ -54,6 +56,11 @@ class _NoDiffs(kopf.DiffBaseStorage):
         """Nothing."""
 
 
+def owned(with_activator: bool) -> dict[Resource, str]:
+    """The kinds to watch beside models and trainings, with their label selectors."""
+    return OWNED | (_SLICES if with_activator else {})
+
+
 def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
     """Watches that cannot stall for long, and no writes of kopf's own."""
     chosen = kopf.OperatorSettings()
@@ -71,13 +78,17 @@ def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
     # does not have; the audit finds a kind that arrives later.
     chosen.scanning.disabled = bool(namespaces)
     # Without this the memory of the operator would grow with every pod of the cluster.
-    for resource, labels in OWNED.items():
+    for resource, labels in owned(with_activator=True).items():
         chosen.watching.label_selectors[_selector(resource)] = labels
     return chosen
 
 
 def registry(
-    configuration: Configuration, cache: WatchCache, audit: WatchAudit, enqueue: Callable[[Key], None]
+    configuration: Configuration,
+    cache: WatchCache,
+    audit: WatchAudit,
+    enqueue: Callable[[Key], None],
+    kinds: Iterable[Resource] = OWNED,
 ) -> kopf.OperatorRegistry:
     """The handlers: each only notes the event and enqueues the owner's key."""
     handlers = kopf.OperatorRegistry()
@@ -91,7 +102,7 @@ def registry(
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
             _on_owner(resource, cache, audit, references, enqueue)
         )
-    for resource in OWNED:
+    for resource in kinds:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
             _on_child(resource, cache, enqueue)
         )
@@ -128,7 +139,11 @@ class Watches:
         cache: WatchCache,
         audit: WatchAudit,
         enqueue: Callable[[Key], None],
+        with_activator: bool = False,
     ) -> None:
+        self._owned = owned(with_activator)
+        self.kinds = (names.MODELS, names.TRAININGS, *self._owned)
+        """All that is watched."""
         self._configuration = configuration
         self._namespaces = namespaces
         self._cache = cache
@@ -158,7 +173,7 @@ class Watches:
 
     async def _watch(self) -> None:
         await kopf.operator(
-            registry=registry(self._configuration, self._cache, self._audit, self._enqueue),
+            registry=registry(self._configuration, self._cache, self._audit, self._enqueue, self._owned),
             settings=settings(self._namespaces),
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
@@ -188,7 +203,7 @@ class Watches:
         if time.monotonic() - self._started_at < self._patience_seconds:
             return []
         alive = running_watchers()
-        return [resource for resource in WATCHED if not any(watches(name, resource) for name in alive)]
+        return [resource for resource in self.kinds if not any(watches(name, resource) for name in alive)]
 
 
 def running_watchers() -> frozenset[str]:
@@ -248,6 +263,10 @@ def _on_child(
         for label, kind in _KINDS.items():
             if label in labels:
                 enqueue(Key(str(metadata["namespace"]), str(labels[label]), kind))
+        if resource is names.ENDPOINT_SLICES and names.MODEL_LABEL not in labels:
+            # The activator's own pods have changed, whose addresses stand in for every model that may sleep.
+            for model in filter(asks_for_sleep, cache.all(names.MODELS)):
+                enqueue(Key(str(model["metadata"]["namespace"]), str(model["metadata"]["name"])))
 
     return on_child
 

@@ -42,6 +42,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: test
 {{- end }}
 
+{{- define "squeezeserve.activatorName" -}}
+{{ include "squeezeserve.fullname" . }}-activator
+{{- end }}
+
+{{/* Labels of the activator's pods, by which they are selected too. */}}
+{{- define "squeezeserve.activatorLabels" -}}
+app.kubernetes.io/name: {{ include "squeezeserve.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: activator
+{{- end }}
+
 {{/* Labels that say where an object comes from, for any component. */}}
 {{- define "squeezeserve.originLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
@@ -95,8 +106,8 @@ capabilities:
 {{/*
 What the operator may do with namespaced objects, in a ClusterRole or in one Role a namespace. A server-side apply of
 an object that is not there yet needs "create" beside "patch". The operator deletes an autoscaler where
-spec.scaling.metric asks for another one, and a network policy where predictor.networkPolicy is switched off; all else
-is left to the garbage collector.
+spec.scaling.metric asks for another one, a network policy where predictor.networkPolicy is switched off, and the
+activator's endpoints of a model that is awake; all else is left to the garbage collector.
 */}}
 {{- define "squeezeserve.namespacedRules" -}}
 - apiGroups: [squeezeserve.io]
@@ -129,6 +140,11 @@ is left to the garbage collector.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
+{{- if .Values.activator.enabled }}
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch]
@@ -145,8 +161,13 @@ is left to the garbage collector.
 {{- $namespace := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
 {{- $pod := dict "matchLabels" (include "squeezeserve.selectorLabels" . | fromYaml) }}
 {{- $operator := dict "namespaceSelector" $namespace "podSelector" $pod }}
+{{- $ours := list $operator }}
+{{- if .Values.activator.enabled }}
+{{- $pod := dict "matchLabels" (include "squeezeserve.activatorLabels" . | fromYaml) }}
+{{- $ours = append $ours (dict "namespaceSelector" $namespace "podSelector" $pod) }}
+{{- end }}
 {{- with .Values.predictor.networkPolicy }}
-{{- dict "operator" (list $operator) "clients" .clientsFrom "weights" .weightsEgress | toJson }}
+{{- dict "operator" $ours "clients" .clientsFrom "weights" .weightsEgress | toJson }}
 {{- end }}
 {{- end }}
 

@@ -9,6 +9,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from squeeze_operator import failures
 from squeeze_operator import metrics as operator_metrics
+from squeeze_operator.activator import metrics as activator_metrics
 from squeeze_operator.profiles import PROFILES, Profile, Speed
 from squeeze_operator.reasons import Reason
 from squeeze_operator.training.reasons import TrainingReason
@@ -62,7 +63,8 @@ def test_every_reason_of_a_training_is_documented_once_and_no_other() -> None:
 def test_metrics_are_those_of_the_code() -> None:
     cells = markdown.first_cells(OPERATIONS, "Health, metrics, logs")
     metrics = starting_with("squeeze_", cells)
-    assert metrics == exported(operator_metrics) | exported(predictor_metrics)
+    told = (operator_metrics, activator_metrics, predictor_metrics)
+    assert metrics == set[str]().union(*map(exported, told))
 
 
 def test_reasons_of_failed_reconciles_are_those_of_the_code() -> None:

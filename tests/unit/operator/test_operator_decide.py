@@ -403,5 +403,7 @@ def test_every_fault_of_the_table_of_reasons_is_in_this_table() -> None:
         *("MetricsMissing", "RequestsMissing", "AnotherAutoscaler", "ScaledToZero", "NoRoomToScale"),
         *("AtMaxReplicas", "Flapping", "KedaNotActing"),
     }
-    rest = {str(r) for r in Reason} - told - elsewhere - only_secondary - updates - trained - scaling
+    sleeping = {"Asleep", "Waking", "ActivatorMissing"}
+    known = told | elsewhere | only_secondary | updates | trained | scaling | sleeping
+    rest = {str(r) for r in Reason} - known
     assert rest == {"AllReplicasCurrent", "ReplicasOutdated"}

@@ -55,9 +55,10 @@ def test_no_answer_is_never_taken_for_no_load(metric: str) -> None:
 
 
 @pytest.mark.parametrize("metric", ["utilization", "latency"])
-def test_nothing_is_ever_scaled_to_zero(metric: str) -> None:
+def test_nothing_is_scaled_to_zero_that_did_not_ask_for_it(metric: str) -> None:
     spec = made("cost", metric=metric, target=50)
     assert spec["minReplicaCount"] >= 1
+    assert "cooldownPeriod" not in spec
     assert "idleReplicaCount" not in spec
     assert all(int(trigger["metadata"]["threshold"]) >= 1 for trigger in spec["triggers"])
 
