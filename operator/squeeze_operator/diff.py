@@ -12,6 +12,9 @@ from typing import Any
 from squeeze_operator.names import FIELD_MANAGER
 from squeeze_operator.quantity import same_quantity
 
+_OURS_ALONE = frozenset({"triggers"})
+"""Lists of named objects that the API holds as one value: no managed field tells of one object in them."""
+
 
 def differs(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     """Whether applying `wanted` would change the live object."""
@@ -37,12 +40,17 @@ def covers(live: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
             # The API server stores no empty list where none means the same.
-            covers(live[key], value) if key in live else value == []
+            covers(live[key], value) and _whole(key, live[key], value) if key in live else value == []
             for key, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
         return isinstance(live, list | tuple) and _covers_list(live, wanted)
     return bool(live == wanted) or same_quantity(live, wanted)
+
+
+def _whole(key: str, live: Any, wanted: Any) -> bool:
+    """Whether a list to which nobody else adds holds nothing that is no longer wanted."""
+    return key not in _OURS_ALONE or len(live) == len(wanted)
 
 
 def _led_by_another(wanted: Any, live: Any) -> bool:

@@ -91,6 +91,16 @@ class Keda:
         }
         self._kube.patch(f"{self.autoscaler_path}/status", {"status": status})
 
+    def sees_load(self, active: bool) -> None:
+        """Writes the ScaledObject's status, as KEDA does whenever it has asked its triggers."""
+        condition = {"type": "Active", "status": str(active), "reason": "r", "message": ""}
+        self._kube.patch(f"{self.object_path}/status", {"status": {"conditions": [condition]}})
+
+    def least(self) -> int:
+        """How few replicas KEDA may leave."""
+        number: int = self.made()["spec"]["minReplicaCount"]
+        return number
+
     def _finalizers(self, found: Json, finalizers: list[str]) -> None:
         if found["metadata"].get("finalizers", []) != finalizers:
             self._kube.patch(self.object_path, {"metadata": {"finalizers": finalizers}})
@@ -102,8 +112,8 @@ class Keda:
             {
                 "type": "External",
                 "external": {
-                    "metric": {"name": f"s{number}-prometheus", "selector": {"matchLabels": labels}},
-                    "target": {"type": "Value", "value": trigger["metadata"]["threshold"]},
+                    "metric": {"name": f"s{number}-{trigger['type']}", "selector": {"matchLabels": labels}},
+                    "target": {"type": "Value", "value": _target(trigger["metadata"])},
                 },
             }
             for number, trigger in enumerate(spec["triggers"])
@@ -118,12 +128,18 @@ class Keda:
             },
             "spec": {
                 "scaleTargetRef": spec["scaleTargetRef"],
-                "minReplicas": spec["minReplicaCount"],
+                "minReplicas": max(1, spec["minReplicaCount"]),
                 "maxReplicas": spec["maxReplicaCount"],
                 "metrics": metrics,
                 "behavior": config["behavior"],
             },
         }
+
+
+def _target(metadata: Json) -> str:
+    """What Prometheus' trigger calls a threshold, and that of an endpoint a target."""
+    target: str = metadata.get("threshold") or metadata["targetValue"]
+    return target
 
 
 def owners(found: Json | None) -> list[str]:

@@ -42,6 +42,8 @@ RULES = [
             "networkpolicies",
             ["get", "list", "watch", "create", "patch", "delete"],
         ),
+        # Used where there is an activator.
+        ("discovery.k8s.io", "endpointslices", ["get", "list", "watch", "create", "patch", "delete"]),
         ("apps", "deployments", ["get", "list", "watch"]),
         ("", "pods", ["list", "watch"]),
         ("", "events", ["create"]),
@@ -76,6 +78,7 @@ class RunningOperator:
             allow_cpu_fallback=True,
             prometheus_address="http://prometheus.example:9090",
             domain_template=overrides.pop("domain_template", Options("").domain_template),
+            activator=overrides.pop("activator", None),
             network_rules=overrides.pop("network_rules", None),
         )
         values: dict[str, Any] = {

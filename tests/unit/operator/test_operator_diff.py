@@ -36,6 +36,7 @@ def test_more_in_the_live_object_is_no_difference(live: Any, wanted: Any) -> Non
         ([{"name": "x", "v": 2}], [{"name": "x", "v": 1}]),
         ([], [{"name": "x"}]),
         ([{"key": "a"}, {"key": "b"}], [{"key": "a"}]),
+        ({"triggers": [{"name": "latency"}, {"name": "held"}]}, {"triggers": [{"name": "held"}]}),
     ],
 )
 def test_what_is_missing_or_other_is_a_difference(live: Any, wanted: Any) -> None:
