@@ -41,7 +41,7 @@ class Rollout:
     updated: int = 0
     current: bool = False
     dormant: bool = False
-    """Whether no replica is asked for, of a spec that was up to date before that."""
+    """Whether a model that may sleep has no replica, of a spec that was up to date before that."""
     downloading: bool = False
     whole: bool = False
     """Whether KServe is content, which it is not while a single replica, as of a scale-up, is missing."""
@@ -79,7 +79,7 @@ def observe(snapshot: Snapshot, spec: ModelSpec | None, pod: Json | None) -> Rol
         ready=status.get("readyReplicas") or 0,
         updated=status.get("updatedReplicas") or 0,
         current=current,
-        dormant=current and _put_to_sleep(snapshot, spec),
+        dormant=current and _put_to_sleep(snapshot, spec, status),
         downloading=downloading(pods),
         whole=whole,
         routed=whole or _route_stands(snapshot, service),
@@ -159,9 +159,9 @@ def without_replicas(deployment: Json | None) -> bool:
     return deployment is not None and deployment["spec"].get("replicas") == 0
 
 
-def _put_to_sleep(snapshot: Snapshot, spec: ModelSpec | None) -> bool:
+def _put_to_sleep(snapshot: Snapshot, spec: ModelSpec | None, status: Json) -> bool:
     allowed = spec is not None and spec.scaling.may_sleep
-    return allowed and without_replicas(snapshot.deployment) and _was_current(snapshot)
+    return allowed and not status.get("replicas") and _was_current(snapshot)
 
 
 def _without_tolerations(pod: Json) -> Json:

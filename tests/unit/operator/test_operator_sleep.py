@@ -44,12 +44,19 @@ def looked(
     minimum: int | None = None,
     standing: bool = False,
     activators: tuple[str, ...] = PODS,
+    there: int | None = None,
     spec: dict[str, Any] = ASKED,
     status: dict[str, Any] | None = None,
     **rest: Any,
 ) -> Snapshot:
     """A model of KServe's with so many replicas, its ScaledObject, and the activator's slice."""
-    found = seen(spec, replicas(ready, told_replicas), service=ROUTED, status=status or told(), **rest)
+    found = seen(
+        spec,
+        replicas(ready, told_replicas if there is None else there),
+        service=ROUTED,
+        status=status or told(),
+        **rest,
+    )
     assert found.deployment is not None
     found.deployment["spec"]["replicas"] = told_replicas
     children = dict(found.children)
@@ -161,6 +168,12 @@ def test_a_model_that_wakes_is_well_as_long_as_nothing_is_wrong() -> None:
     broken = decide(looked(1, 0, minimum=0, standing=True, pods=[waiting("ImagePullBackOff", "none")]))
     assert condition(broken, "Serving")[0] == "False"
     assert condition(broken, "Stalled")[:2] == ("True", "ImageUnavailable")
+
+
+def test_the_moment_before_the_pod_is_made_changes_nothing() -> None:
+    waking = decide(looked(1, 0, there=0, active=True, minimum=0, standing=True))
+    assert condition(waking, "UpToDate")[0] == condition(waking, "Ready")[0] == "True"
+    assert condition(waking, "Serving")[:2] == ("True", "Waking")
 
 
 def test_a_first_replica_that_starts_is_not_yet_a_model_that_wakes() -> None:
