@@ -142,7 +142,9 @@ def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollo
             Reason.WAKING,
             "A replica of the spec before is started first: it goes on answering until one of this spec does",
         )
-    if state.reason is not None and rollout.up_to_date and rollout.routed:
+    # Gateways call a route broken while nobody is behind one of its ports, as that of gRPC.
+    stood = is_true(snapshot.model.get("status"), "Ready")
+    if state.reason is not None and rollout.up_to_date and (rollout.routed or stood):
         return Verdict(state.reason, f"No replica runs; a request waits {state.wait}", ready=True)
     done = rollout.up_to_date and rollout.serving
     if rollout.fault is not None and not (done and rollout.ready >= spec.scaling.min_replicas):

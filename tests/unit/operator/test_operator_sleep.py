@@ -45,6 +45,7 @@ def looked(
     standing: bool = False,
     activators: tuple[str, ...] = PODS,
     there: int | None = None,
+    service: list[dict[str, Any]] = ROUTED,
     spec: dict[str, Any] = ASKED,
     status: dict[str, Any] | None = None,
     **rest: Any,
@@ -53,7 +54,7 @@ def looked(
     found = seen(
         spec,
         replicas(ready, told_replicas if there is None else there),
-        service=ROUTED,
+        service=service,
         status=status or told(),
         **rest,
     )
@@ -168,6 +169,15 @@ def test_a_model_that_wakes_is_well_as_long_as_nothing_is_wrong() -> None:
     broken = decide(looked(1, 0, minimum=0, standing=True, pods=[waiting("ImagePullBackOff", "none")]))
     assert condition(broken, "Serving")[0] == "False"
     assert condition(broken, "Stalled")[:2] == ("True", "ImageUnavailable")
+
+
+def test_a_gateway_that_misses_the_port_of_grpc_is_no_trouble_while_a_model_sleeps() -> None:
+    unbacked = [{"type": "IngressReady", "status": "False", "reason": "EndpointsNotFound"}]
+    asleep = decide(looked(0, 0, minimum=0, standing=True, service=unbacked))
+    assert condition(asleep, "Ready")[:2] == ("True", "Asleep")
+    never = told(ready="False", reason="RouteNotReady")
+    unrouted = decide(looked(0, 0, minimum=0, standing=True, service=unbacked, status=never))
+    assert condition(unrouted, "Ready")[0] == "False"
 
 
 def test_the_moment_before_the_pod_is_made_changes_nothing() -> None:
