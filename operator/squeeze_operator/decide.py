@@ -140,7 +140,7 @@ def _observed_verdict(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollo
     if state.waking_first:
         return Verdict(
             Reason.WAKING,
-            "A replica of the spec before is started first: it goes on answering until one of this spec does",
+            "A replica of the spec before has to answer first: it goes on until one of this spec does",
         )
     # Gateways call a route broken while nobody is behind one of its ports, as that of gRPC.
     stood = is_true(snapshot.model.get("status"), "Ready")

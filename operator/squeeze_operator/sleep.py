@@ -48,19 +48,21 @@ class Sleep:
 
 
 def sleep(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Sleep:
-    """What follows for a model; nothing where its spec is not in force."""
-    if spec is None or snapshot.options.activator is None:
+    """What follows for a model; what is there stays where its spec is not in force."""
+    if snapshot.options.activator is None:
         return Sleep()
     live, scaled_object = _ours(snapshot, names.ENDPOINT_SLICES.kind), scaled(snapshot)
     active = scaled_object is not None and is_true(scaled_object.get("status"), "Active")
     standing = live is not None and bool(snapshot.activators)
+    reason = _reason(snapshot, rollout) if standing else None
+    if spec is None:
+        return Sleep(reason=reason)
     may_sleep = spec.scaling.may_sleep
     # It goes last: once a replica answers, is seen to be busy, and may no longer be taken away.
     needed = (
         not (rollout.serving and active) if may_sleep else live is not None and not rollout.serving
     ) or (live is not None and _at_zero(scaled_object))
     wanted = needed and _standable(snapshot)
-    reason = _reason(snapshot, rollout) if standing else None
     return Sleep(
         to_zero=may_sleep and standing and rollout.up_to_date and not active,
         standing_in=stand_in(snapshot.model["metadata"], snapshot.activators) if wanted else None,
@@ -102,11 +104,17 @@ def _waking_first(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> bool
 
     A Deployment without replicas would replace nothing by something that nobody has seen answer.
     """
-    if rollout.current or rollout.serving or scaled(snapshot) is None or snapshot.deployment is None:
+    scaled_object = scaled(snapshot)
+    if rollout.current or scaled_object is None or snapshot.deployment is None:
         return False
     if spec.scaling.metric not in KEDA_METRICS:
         # Somebody else scales from here on, and the ScaledObject waits for that.
         return without_replicas(snapshot.deployment)
+    if _at_zero(scaled_object):
+        # KEDA might take the replica that answers in this very moment.
+        return True
+    if rollout.serving:
+        return False
     said = find(snapshot.model.get("status"), "Ready").get("reason")
     stuck = first_fault(snapshot.pods, spec) or _given_up(snapshot.deployment)
     return without_replicas(snapshot.deployment) or (said in _AT_REST and not stuck)

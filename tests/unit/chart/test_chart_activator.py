@@ -8,6 +8,7 @@ from squeeze_operator.names import ACTIVATOR_LABEL, Key
 from squeeze_operator.settings import parse_settings as parse_operator
 from unit.chart.chart_rendering import CHART, Object, helm, of_kind, only, pod_specs, rendered
 from unit.chart.test_chart_rbac import ACTIVATED, CLUSTER_ONLY, OPERATOR, granted, roles
+from unit.chart.test_scraping import kept_port, selector
 
 ON = ("--set", "activator.enabled=true")
 GUARDED = (*ON, "--set", "networkPolicy.enabled=true", "--set", "predictor.networkPolicy.enabled=true")
@@ -94,11 +95,13 @@ def test_the_operator_must_be_able_to_follow_the_activators_pods() -> None:
 
 def test_gateways_reach_it_and_it_reaches_replicas() -> None:
     clients = 'predictor.networkPolicy.clientsFrom=[{"podSelector":{}}]'
-    objects = rendered(*GUARDED, "--set-json", clients)
+    scrapers = 'networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"team":"watch"}}}]'
+    objects = rendered(*GUARDED, "--set-json", clients, "--set-json", scrapers)
     requests, reports = named(objects, "NetworkPolicy")["spec"]["ingress"]
     assert requests == {"ports": [{"port": 8080}], "from": [{"podSelector": {}}]}
     assert [peer["namespaceSelector"]["matchLabels"] for peer in reports["from"]] == [
-        {"kubernetes.io/metadata.name": "keda"}
+        {"team": "watch"},
+        {"kubernetes.io/metadata.name": "keda"},
     ]
     (operator,) = pod_specs(objects)["Deployment/squeezeserve-operator"]["containers"]
     rules = parse_operator(operator["args"], {}).options.network_rules
@@ -107,6 +110,17 @@ def test_gateways_reach_it_and_it_reaches_replicas() -> None:
         peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in rules.operator
     }
     assert components == {"operator", "activator"}
+
+
+def test_prometheus_finds_its_pods_in_either_way() -> None:
+    objects = rendered(*ON, "--set", "metrics.serviceMonitor.enabled=true")
+    monitor, service = named(objects, "ServiceMonitor")["spec"], named(objects, "Service")
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    labels = named(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    wanted = dict(pair.split("=") for pair in selector("squeezeserve-activator").split(","))
+    assert wanted.items() <= labels.items()
+    assert kept_port("squeezeserve-activator") == "metrics"
 
 
 @pytest.mark.parametrize("value", ["replicas=0", "holdSeconds=0", "mostBytes=1", "nonsense=1"])

@@ -217,7 +217,7 @@ def test_a_new_spec_meets_a_replica_that_answers(number: int, reason: str, held_
     look = looked(
         number,
         0,
-        minimum=0,
+        minimum=0 if held_back else 1,
         standing=True,
         spec=changed,
         deployed=ASKED,
@@ -230,6 +230,22 @@ def test_a_new_spec_meets_a_replica_that_answers(number: int, reason: str, held_
         assert condition(decision, "Reconciling")[:2] == ("True", "Waking")
         assert condition(decision, "Serving")[0] == "True"
         assert condition(decision, "UpToDate")[0] == "False"
+
+
+def test_a_new_spec_waits_until_keda_may_not_take_the_replica_that_answers() -> None:
+    changed: dict[str, Any] = {"spec": ASKED | NEWER, "deployed": ASKED, "standing": True}
+    at_risk = decide(looked(1, 1, minimum=0, **changed))
+    assert made(at_risk, "InferenceService") is None
+    assert least(at_risk) == 1
+    assert made(decide(looked(1, 1, minimum=1, **changed)), "InferenceService") is not None
+
+
+def test_a_spec_that_is_not_in_force_leaves_a_model_asleep() -> None:
+    broken = ASKED | {"resources": {"requests": {"cpu": "much"}}}
+    asleep = decide(looked(0, 0, minimum=0, standing=True, spec=broken, deployed=ASKED))
+    assert condition(asleep, "Stalled")[:2] == ("True", "InvalidSpec")
+    assert condition(asleep, "Serving")[:2] == ("True", "Asleep")
+    assert (asleep.objects, asleep.unwanted) == ((), ())
 
 
 def test_a_new_spec_goes_on_once_the_old_one_answers_or_cannot() -> None:
