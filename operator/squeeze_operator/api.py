@@ -9,7 +9,7 @@ and hides a CRD that arrives later. Environment proxies are never used: the API 
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
@@ -28,6 +28,13 @@ _METHODS = {
     "delete": "DELETE",
 }
 """The HTTP method of each verb of the API."""
+PAGE = 250
+"""Objects in an answer: longer ones would hold up everything else while they are decoded."""
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_NO_VERSION = "1"
+"""A resourceVersion that no object has (etcd's first revision is that of the empty store), so that a write
+conflicts with every object that is there. Source: Kubernetes, registry/generic/registry, Store.Update.
+"""
 Json = dict[str, Any]
 
 
@@ -75,7 +82,7 @@ class Api:
         self._configuration = configuration
         self._root = str(configuration.host).rstrip("/")
         self._http = ClientSession(
-            connector=TCPConnector(ssl=_tls(configuration)),
+            connector=TCPConnector(ssl=tls(configuration)),
             timeout=ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
             trust_env=False,
         )
@@ -90,31 +97,57 @@ class Api:
         """The object, or None where there is none. Raises KindMissing, ApiError."""
         return await self._read("get", resource, _path(resource, namespace, name))
 
+    async def list_metadata(self, resource: Resource, namespace: str | None = None) -> list[Json]:
+        """The metadata of all objects (of a namespace), and nothing else. Raises KindMissing, ApiError."""
+        return [item async for item in self._pages(resource, namespace, _METADATA_ONLY)]
+
     async def list(self, resource: Resource, namespace: str | None = None, labels: str = "") -> list[Json]:
         """All objects (of a namespace, with these labels). Raises KindMissing, ApiError."""
-        answer = await self._read("list", resource, _path(resource, namespace), labelSelector=labels)
-        items: list[Json] = (answer or {}).get("items") or []
-        return items
+        return [item async for item in self._pages(resource, namespace, "application/json", labels)]
+
+    async def _pages(
+        self, resource: Resource, namespace: str | None, accept: str, labels: str = ""
+    ) -> AsyncIterator[Json]:
+        page: str | None = ""
+        while page is not None:
+            parameters = {"labelSelector": labels, "limit": str(PAGE), "continue": page}
+            path = _path(resource, namespace)
+            answer = await self._read("list", resource, path, accept, **parameters) or {}
+            for item in answer.get("items") or []:
+                yield item
+            page = (answer.get("metadata") or {}).get("continue") or None
 
     async def serves(self, resource: Resource, namespace: str | None = None) -> bool:
         """Whether the API server serves this kind. Raises ApiError."""
         try:
-            await self._read("list", resource, _path(resource, namespace), limit="1")
+            await self._read("list", resource, _path(resource, namespace), _METADATA_ONLY, limit="1")
         except KindMissing:
             return False
         return True
 
-    async def apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
-        """Server-side apply under our field manager; without force a foreign field's value is a 409."""
-        meta = body["metadata"]
-        path = _path(resource, meta["namespace"], meta["name"])
-        return await self._write_applied(resource, path, body, force)
+    async def create(self, resource: Resource, body: Json) -> Json:
+        """Server-side apply of an object that is not there; one that is there is a 409, even an equal one.
+
+        A POST would do the same, but its fields would belong to another operation of our field manager, and
+        an apply that leaves one out would not remove it.
+        """
+        meta = body["metadata"] | {"resourceVersion": _NO_VERSION}
+        return await self._apply(resource, body | {"metadata": meta}, force=False)
+
+    async def apply(self, resource: Resource, body: Mapping[str, Any]) -> Json:
+        """Server-side apply under our field manager, over whatever others have set. Raises ApiError."""
+        return await self._apply(resource, body, force=True)
 
     async def apply_status(self, resource: Resource, body: Mapping[str, Any]) -> Json:
         """Server-side apply of the status subresource."""
         meta = body["metadata"]
         path = _path(resource, meta["namespace"], meta["name"]) + "/status"
         return await self._write_applied(resource, path, body, force=True)
+
+    async def _apply(self, resource: Resource, body: Mapping[str, Any], force: bool) -> Json:
+        meta = body["metadata"]
+        path = _path(resource, meta["namespace"], meta["name"])
+        return await self._write_applied(resource, path, body, force)
 
     async def merge(self, resource: Resource, body: Mapping[str, Any]) -> Json:
         """Merge patch of a live object; the uid in its metadata makes it fail (409) where it was replaced."""
@@ -139,9 +172,11 @@ class Api:
         """Creates a core/v1 Event."""
         return await self._send("create", EVENTS, _path(EVENTS, body["metadata"]["namespace"]), body=body)
 
-    async def _read(self, verb: str, resource: Resource, path: str, **parameters: str) -> Json | None:
+    async def _read(
+        self, verb: str, resource: Resource, path: str, accept: str = "application/json", **parameters: str
+    ) -> Json | None:
         try:
-            return await self._send(verb, resource, path, params=parameters)
+            return await self._send(verb, resource, path, accept=accept, params=parameters)
         except KindMissing:
             raise
         except ApiError as error:
@@ -165,9 +200,10 @@ class Api:
         *,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         params: Mapping[str, str] | None = None,
     ) -> Json:
-        headers = {}
+        headers = {"Accept": accept}
         token = bearer(self._configuration)
         if token:
             headers["Authorization"] = token
@@ -208,7 +244,8 @@ def _path(resource: Resource, namespace: str | None, name: str = "") -> str:
     return f"{root}{scope}/{resource.plural}" + (f"/{name}" if name else "")
 
 
-def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
+def tls(configuration: Configuration) -> ssl.SSLContext | bool:
+    """How the API server is checked, and the client's certificate; False where nothing is checked."""
     if not configuration.verify_ssl:
         return False
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)

@@ -21,41 +21,56 @@ Json = dict[str, Any]
 
 
 async def apply_objects(
-    api: Api, cache: WatchCache, children: Mapping[str, Mapping[str, Any]], decision: Decision
-) -> None:
+    api: Api, cache: WatchCache, owner: Key, children: Mapping[str, Mapping[str, Any]], decision: Decision
+) -> bool:
     """Deletes what is no longer wanted, then writes the children that differ. Raises ApiError.
 
-    `children`: the live objects by kind.
+    `children`: the live objects by kind. Returns whether any has become another one by that.
     """
+    changed = bool(decision.unwanted)
     for unwanted in decision.unwanted:
-        resource = names.WRITTEN[unwanted["kind"]]
-        await api.delete(resource, unwanted)
-        cache.forget(resource, Key(unwanted["metadata"]["namespace"], unwanted["metadata"]["name"]))
-        metrics.WRITES.labels(resource.kind).inc()
-        log.info("deleted %s %s", resource.kind, unwanted["metadata"]["name"])
+        await _delete_object(api, cache, owner, unwanted)
     for wanted in decision.objects:
         live = children.get(wanted["kind"])
         if live is None or differs(wanted, live):
-            await _apply_object(api, cache, wanted, live)
+            changed |= await _apply_object(api, cache, owner, wanted, live)
     for change in decision.changes:
         if not covers(children[change["kind"]], change):
-            await _change_object(api, cache, change)
+            await _change_object(api, cache, owner, change)
+            changed = True
+    return changed
 
 
-async def _apply_object(api: Api, cache: WatchCache, wanted: Json, live: Mapping[str, Any] | None) -> None:
-    resource, body = names.WRITTEN[wanted["kind"]], wanted
-    if live is not None:
+async def _delete_object(api: Api, cache: WatchCache, owner: Key, unwanted: Mapping[str, Any]) -> None:
+    resource, meta = names.WRITTEN[unwanted["kind"]], unwanted["metadata"]
+    await api.delete(resource, unwanted)
+    key = Key(meta["namespace"], meta["name"])
+    cache.forget(resource, key)
+    # A finalizer may keep it.
+    cache.absences.doubt(resource, key, owner)
+    metrics.WRITES.labels(resource.kind).inc()
+    log.info("deleted %s %s", resource.kind, meta["name"])
+
+
+async def _apply_object(
+    api: Api, cache: WatchCache, owner: Key, wanted: Json, live: Mapping[str, Any] | None
+) -> bool:
+    resource = names.WRITTEN[wanted["kind"]]
+    if live is None:
+        written = await api.create(resource, wanted)
+    else:
         # The uid makes the write fail where the object has been replaced since it was read.
-        body = wanted | {"metadata": wanted["metadata"] | {"uid": live["metadata"]["uid"]}}
-    # Without force, a creation cannot take over an object that somebody else made a moment ago.
-    cache.offer(resource, await api.apply(resource, body, force=live is not None))
+        meta = wanted["metadata"] | {"uid": live["metadata"]["uid"]}
+        written = await api.apply(resource, wanted | {"metadata": meta})
+    cache.offer(resource, written, owner)
     metrics.WRITES.labels(resource.kind).inc()
     log.info("%s %s %s", "updated" if live else "created", resource.kind, wanted["metadata"]["name"])
+    return live is None or written["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]
 
 
-async def _change_object(api: Api, cache: WatchCache, change: Json) -> None:
+async def _change_object(api: Api, cache: WatchCache, owner: Key, change: Json) -> None:
     resource = names.WRITTEN[change["kind"]]
-    cache.offer(resource, await api.merge(resource, change))
+    cache.offer(resource, await api.merge(resource, change), owner)
     metrics.WRITES.labels(resource.kind).inc()
     log.info("changed %s %s: %s", resource.kind, change["metadata"]["name"], change["spec"])
 
@@ -71,9 +86,10 @@ async def apply_status(
     status = decision.status | {"conditions": with_times(decision.status["conditions"], before, now)}
     if status == before:
         return
+    key = Key(owner["metadata"]["namespace"], owner["metadata"]["name"], resource.kind)
     identity = {field: owner["metadata"][field] for field in ("name", "namespace", "uid")}
     body = {"apiVersion": names.API_VERSION, "kind": resource.kind, "metadata": identity, "status": status}
-    cache.offer(resource, await api.apply_status(resource, body))
+    cache.offer(resource, await api.apply_status(resource, body), key)
     metrics.WRITES.labels(resource.kind).inc()
     _log_change(before, status)
     for announcement in decision.announcements:

@@ -86,18 +86,19 @@ async def run_audit(
     `optional_kinds` has arrived since the last audit, everything is looked at, whether or not kopf has
     noticed it.
     """
-    suspect, served = False, dict[Resource, bool]()
+    suspect, arrived, served = False, False, dict[Resource, bool]()
     while True:
         pause = min(interval_seconds, RETRY_SECONDS)
         try:
-            listed = await list_owners()
-            owed = audit.compare(listed)
             before, served = served, dict(await optional_kinds())
             for kind in served:
                 note_kind(kind, served[kind])
-            arrived = any(served[kind] and not before.get(kind, True) for kind in served)
+            arrived |= any(served[kind] and not before.get(kind, True) for kind in served)
+            listed = await list_owners()
+            owed = audit.compare(listed)
             for key in map(key_of, listed) if arrived else owed:
                 enqueue(key)
+            arrived = False
             missing = await unwatched()
             if missing and suspect:
                 restart_watches()

@@ -3,8 +3,8 @@
 Controllers everywhere read from such a cache (client-go's informers); without it each event costs six reads,
 and a thousand models keep an API server and the operator busy with nothing else. What makes it safe here:
 
-- That something is not there is believed only where the API server has said so itself (`absences`), and never
-  where something is to be made. So nobody's object is overwritten because it carries no label of ours.
+- That something is not there is believed where a watch would tell of it (`absences`). A stranger's object,
+  which carries no label of ours, is met when ours is made: what is there already is read, never written to.
 - Every look that no event asked for (resync, retry, audit) reads from the API server and corrects the cache,
   so a watch that stays silent delays a look and never hides a change for good.
 - Writes name the uid that they are meant for.
@@ -45,30 +45,41 @@ class WatchCache:
         self._marks: dict[Resource, int] = defaultdict(int)
         self.absences = Absences()
 
-    def deliver(self, resource: Resource, event: Mapping[str, Any]) -> None:
-        """Notes a watch event (object and type, which is None where a watch has begun with a list)."""
+    def deliver(self, resource: Resource, event: Mapping[str, Any]) -> bool:
+        """Notes a watch event (object and type, which is None where a watch has begun with a list).
+
+        Returns whether it is news: the echo of a write of ours, whose answer is here already, is none.
+        """
         live, kind = event["object"], event.get("type")
+        known = self._objects[resource].get(_key(live))
+        news = known is None or kind == "DELETED" or _version(known) < _version(live)
         self._marks[resource] = max(self._marks[resource], _version(live))
         if resource is PODS:
             self._deliver_pod(live, gone=kind == "DELETED")
         # It may only have lost our label, so this is not the word that it is not there.
         elif kind == "DELETED":
-            known = self._objects[resource].get(_key(live))
             if known is not None and _version(known) <= _version(live):
                 self.forget(resource, _key(live))
         elif kind is None:
             # A list is the truth even where it is older, as after a restored backup.
             self._objects[resource][_key(live)] = slim(live)
-            self.absences.end(resource, _key(live))
+            self.absences.settle(resource, _key(live))
         else:
             self._put(resource, live)
+        return news or kind is None
 
-    def offer(self, resource: Resource, live: Json) -> None:
-        """Notes an object that a request has answered, unless the watch has got further already."""
-        self.absences.end(resource, _key(live))
+    def offer(self, resource: Resource, live: Json, owner: Key) -> None:
+        """Notes an object that a request has answered, unless the watch has got further already.
+
+        Where the watch has not told of it, it may have gone since: the owner's next look asks.
+        """
         # Nothing would tell that one of a kind without a watch has gone.
-        if resource not in UNWATCHED and _version(live) > self._marks[resource]:
+        if resource in UNWATCHED:
+            return
+        if _version(live) > self._marks[resource]:
             self._put(resource, live)
+        elif _key(live) not in self._objects[resource]:
+            self.absences.doubt(resource, _key(live), owner)
 
     def forget(self, resource: Resource, key: Key) -> None:
         """Notes that there is no such object."""
@@ -104,7 +115,7 @@ class WatchCache:
                 self._deliver_pod(pod, gone=True)
 
     def _put(self, resource: Resource, live: Json) -> None:
-        self.absences.end(resource, _key(live))
+        self.absences.settle(resource, _key(live))
         known = self._objects[resource].get(_key(live))
         if known is None or _version(known) < _version(live):
             self._objects[resource][_key(live)] = slim(live)
@@ -113,7 +124,7 @@ class WatchCache:
         model = Key(pod["metadata"]["namespace"], str((pod["metadata"].get("labels") or {}).get(MODEL_LABEL)))
         name = str(pod["metadata"]["name"])
         if not gone:
-            self.absences.end(PODS, model)
+            self.absences.settle(PODS, model)
             self._pods[model][name] = slim(pod)
             return
         self._pods[model].pop(name, None)
@@ -128,46 +139,50 @@ class Reads:
         self._api = api
         self._cache = cache
         self._owner = owner
-        self._live = live
-        self.trusting = False
-        """Whether an object was taken for absent without asking."""
+        self.live = live
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """The object, or None where there is none. Raises KindMissing, ApiError."""
         key, absences = Key(namespace, name), self._cache.absences
         before = self._cache.get(resource, key)
-        if not self._live:
+        if not self.live:
             if before is not None:
                 return before
             if absences.unserved(resource):
                 raise KindMissing(
                     404, f"{resource.api_version}: the API server does not serve {resource.kind}"
                 )
-            if self._trusts(resource, key):
+            if absences.believes(resource, key):
                 return None
-        found = await self._api.get(resource, namespace, name)
+        try:
+            found = await self._api.get(resource, namespace, name)
+        except KindMissing:
+            absences.note_kind(resource, served=False)
+            raise
         absences.note_kind(resource, served=True)
         if found is not None:
-            self._cache.offer(resource, found)
+            self._cache.offer(resource, found, self._owner)
         elif self._cache.get(resource, key) is before:
             # Else the watch has told of it since the question.
             self._cache.forget(resource, key)
-            absences.note(resource, key, self._owner)
+            absences.settle(resource, key)
         return found
 
     async def pods(self, model: Key) -> list[Json]:
         """The pods of KServe's Deployment for a model. Raises ApiError."""
         label = app_label(model.name)
-        if not self._live:
+        if not self.live:
             known = self._cache.pods(model)
             mine = [pod for pod in known if pod["metadata"]["labels"].get("app") == label]
-            if mine or self._trusts(PODS, model):
+            if mine or self._cache.absences.believes(PODS, model):
                 return mine
         mark = self._cache.mark(PODS)
         listed = await self._api.list(PODS, model.namespace, f"app={label}")
         self._cache.correct_pods(model, listed, mark)
-        if not listed and not self._cache.pods(model):
-            self._cache.absences.note(PODS, model, self._owner)
+        if listed and not self._cache.pods(model):
+            self._cache.absences.doubt(PODS, model, self._owner)
+        else:
+            self._cache.absences.settle(PODS, model)
         return listed
 
     async def endpoint_slices(self, service: Key) -> list[Json]:
@@ -178,15 +193,10 @@ class Reads:
             if one["metadata"]["namespace"] == service.namespace
             and (one["metadata"].get("labels") or {}).get(SERVICE_NAME_LABEL) == service.name
         ]
-        if known and not self._live:
+        if known and not self.live:
             return known
         selector = f"{SERVICE_NAME_LABEL}={service.name}"
         return await self._api.list(ENDPOINT_SLICES, service.namespace, selector)
-
-    def _trusts(self, resource: Resource, key: Key) -> bool:
-        believed = self._cache.absences.believes(resource, key)
-        self.trusting |= believed
-        return believed
 
     async def workers(self, training: Key) -> list[Json]:
         """The pods of a training, which no watch delivers. Raises ApiError."""

@@ -5,7 +5,8 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any
@@ -29,6 +30,8 @@ from squeeze_operator.training.gather import ProgressReader as TrainingReader
 from squeeze_operator.training.progress import ProgressReader
 from squeeze_operator.workqueue import WorkQueue
 
+FIRST_LISTS_SECONDS = 20.0
+"""Longer than the lists of ten thousand models take; without a list, looks ask for each object."""
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
@@ -63,11 +66,15 @@ async def run(
         metrics.AUDIT_INTERVAL.set(settings.audit_seconds)
 
         with_activator = settings.options.activator is not None
-        watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue.add, with_activator)
+        watches = watch.Watches(configuration, settings.namespaces, cache, audit, queue, with_activator)
 
         async def owners() -> list[Json]:
             scopes = settings.namespaces or (None,)
-            models = [model for scope in scopes for model in await api.list(names.MODELS, scope)]
+            models = [
+                model | {"kind": names.KIND}
+                for scope in scopes
+                for model in await api.list_metadata(names.MODELS, scope)
+            ]
             uids = frozenset(str(model["metadata"]["uid"]) for model in models)
             asking.forget_except(uids)
             history.forget_except(uids)
@@ -79,7 +86,8 @@ async def run(
             return listed
 
         parts: dict[str, Coroutine[Any, Any, None]] = {
-            f"worker {number}": worker.run() for number, worker in enumerate(workers)
+            f"worker {number}": _once(lambda: audit.synced_at is not None, worker.run)
+            for number, worker in enumerate(workers)
         }
 
         scope = next(iter(settings.namespaces), None)
@@ -95,7 +103,8 @@ async def run(
             if not served:
                 health.forget_watchers(resource)
 
-        parts["audit"] = run_audit(
+        audits = partial(
+            run_audit,
             audit,
             owners,
             partial(queue.add, live=True),
@@ -105,6 +114,8 @@ async def run(
             watches.restart,
             settings.audit_seconds,
         )
+        # Else the first would find that no watch has told of anything, and have all looked at live.
+        parts["audit"] = _once(watches.told, audits)
         parts["heartbeat"] = _beat(health, cache, watches)
         parts["stopper"] = watches.halt_on(stop)
         with closing_pages(settings, health):
@@ -148,6 +159,14 @@ async def _supervise(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, watching, return_exceptions=True)
+
+
+async def _once(ready: Callable[[], bool], work: Callable[[], Awaitable[None]]) -> None:
+    """Does the work when all is ready that spares it questions, or some time has passed."""
+    deadline = time.monotonic() + FIRST_LISTS_SECONDS
+    while time.monotonic() < deadline and not ready():
+        await asyncio.sleep(0.05)
+    await work()
 
 
 async def _beat(health: Health, cache: WatchCache, watches: watch.Watches) -> None:

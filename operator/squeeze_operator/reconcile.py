@@ -27,6 +27,8 @@ from squeeze_operator.workqueue import WorkQueue
 
 TIMEOUT_SECONDS = 60.0
 """A reconcile that takes longer is given up and tried again."""
+ROUNDS = 3
+"""How often one reconcile writes objects, each time by what the writes before have made possible."""
 log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 S = TypeVar("S", Snapshot, TrainingSnapshot)
@@ -52,24 +54,24 @@ class Reconciler:
         self._history = history
         self._states = ModelStates()
 
-    async def reconcile(self, key: Key, live: bool) -> Decision | None:
+    async def reconcile(self, key: Key, live: bool, rounds: int = ROUNDS) -> Decision | None:
         """What was decided, or None where the object is gone; `live` looks past what the watches told.
 
         Raises ApiError where it must be tried again.
         """
         reads = Reads(self._api, self._cache, key, live)
         if key.kind == names.TRAINING_KIND:
-            return await self._training(reads, key)
-        return await self._model(reads, key)
+            return await self._training(reads, key, rounds)
+        return await self._model(reads, key, rounds)
 
-    async def _model(self, reads: Reads, key: Key) -> Decision | None:
+    async def _model(self, reads: Reads, key: Key, rounds: int) -> Decision | None:
         snapshot = await gather(reads, key, self._options, self._readers.served, self._history)
         if snapshot is None:
             self._states.forget(key)
             return None
-        return await self._apply(reads, key, names.MODELS, snapshot.model, snapshot, decide)
+        return await self._apply(reads, key, rounds, names.MODELS, snapshot.model, snapshot, decide)
 
-    async def _training(self, reads: Reads, key: Key) -> Decision | None:
+    async def _training(self, reads: Reads, key: Key, rounds: int) -> Decision | None:
         try:
             snapshot = await gather_training(reads, key, self._options, self._readers.progress)
         except KindMissing:
@@ -77,34 +79,40 @@ class Reconciler:
             return None
         if snapshot is None:
             return None
-        return await self._apply(reads, key, names.TRAININGS, snapshot.training, snapshot, decide_training)
+        return await self._apply(
+            reads, key, rounds, names.TRAININGS, snapshot.training, snapshot, decide_training
+        )
 
     async def _apply(
         self,
         reads: Reads,
         key: Key,
+        rounds: int,
         resource: Resource,
         owner: Json,
         snapshot: S,
         decide: Callable[[S], Decision],
     ) -> Decision | None:
         """Carries a decision out; a failed write is decided upon again, told in the status, and raised."""
-        decision, failure = decide(snapshot), None
-        if reads.trusting and any(wanted["kind"] not in snapshot.children for wanted in decision.objects):
-            # What is made must not meet an object that came without our label, of which no watch tells.
-            return await self.reconcile(key, live=True)
+        decision, failure, changed = decide(snapshot), None, False
         try:
-            await apply_objects(self._api, self._cache, snapshot.children, decision)
+            changed = await apply_objects(self._api, self._cache, key, snapshot.children, decision)
         except ApiError as error:
+            if error.status == 409 and not reads.live:
+                # It is not as the watches told; a stranger's object, say, that has the name of one of ours.
+                return await self.reconcile(key, live=True, rounds=rounds)
             failure = error
             seen = ApplyError(error.message, error.rejected)
             decision = decide(dataclasses.replace(snapshot, apply_error=seen))
+        if changed and rounds > 1:
+            # The status is to tell of what was made just now, of which no event will tell.
+            return await self.reconcile(key, live=False, rounds=rounds - 1)
         if resource is names.MODELS and decision.status is not None:
             self._states.tell(key, decision.status)
         await apply_status(self._api, self._cache, resource, owner, decision)
         if failure is not None:
             raise failure
-        return decision
+        return dataclasses.replace(decision, look_again=decision.look_again or changed)
 
 
 class Worker:

@@ -6,7 +6,6 @@ InferenceService would travel into the pod template and roll every pod.
 """
 
 import asyncio
-import datetime
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,15 +15,17 @@ import kopf
 from kubernetes.client import Configuration
 
 from squeeze_operator import metrics, names
-from squeeze_operator.api import bearer
 from squeeze_operator.audit import RETRY_SECONDS, WatchAudit
 from squeeze_operator.cache import WatchCache
 from squeeze_operator.health import watches
 from squeeze_operator.names import Key, Resource
 from squeeze_operator.news import News
 from squeeze_operator.references import References
+from squeeze_operator.session import connection
 from squeeze_operator.slices import asks_for_sleep
+from squeeze_operator.workqueue import WorkQueue
 
+_OWNERS = (names.MODELS, names.TRAININGS)
 OWNED = {
     **dict.fromkeys((*names.CHILDREN.values(), names.DEPLOYMENTS, names.PODS), names.MODEL_LABEL),
     # Workers themselves are looked at while their Job runs, for their progress.
@@ -38,9 +39,11 @@ _SLICES = {names.ENDPOINT_SLICES: names.ACTIVATOR_LABEL}
 _KINDS = {names.MODEL_LABEL: names.KIND, names.TRAINING_LABEL: names.TRAINING_KIND}
 _MEASURED = (names.AUTOSCALERS, names.SCALED_OBJECTS, names.TRAININGS)
 """Kinds whose status is written again and again with the load or the progress of the moment."""
+_CHUNK = 100
+"""Objects in an answer: a thousand models' lists of all kinds would need 130 MiB at once."""
+_IDLE_SECONDS = 0.1
+"""kopf holds the last event of an object for so long."""
 log = logging.getLogger(__name__)
-_LOGIN_SECONDS = 300
-"""A ServiceAccount's token is read again this often; the kubelet renews it long before it expires."""
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
@@ -72,6 +75,8 @@ def settings(namespaces: Sequence[str] = ()) -> kopf.OperatorSettings:
     chosen.watching.client_timeout = 300
     chosen.watching.connect_timeout = 10
     chosen.watching.inactivity_timeout = 90
+    chosen.watching.chunk_size = _CHUNK
+    chosen.queueing.idle_timeout = _IDLE_SECONDS
     chosen.networking.request_timeout = 30
     chosen.networking.trust_env = False
     # A list of namespaces or CRDs needs rights in the whole cluster, which an operator of some namespaces
@@ -87,42 +92,26 @@ def registry(
     configuration: Configuration,
     cache: WatchCache,
     audit: WatchAudit,
-    enqueue: Callable[[Key], None],
+    queue: WorkQueue,
     kinds: Iterable[Resource] = OWNED,
 ) -> kopf.OperatorRegistry:
     """The handlers: each only notes the event and enqueues the owner's key."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(configuration)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return connection(configuration, (*_OWNERS, *kinds), cache.absences.list_ended)
 
     references = References()
-    for resource in (names.MODELS, names.TRAININGS):
+    for resource in _OWNERS:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
-            _on_owner(resource, cache, audit, references, enqueue)
+            _on_owner(resource, cache, audit, references, queue.add)
         )
     for resource in kinds:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
-            _on_child(resource, cache, enqueue)
+            _on_child(resource, cache, queue.add_soon)
         )
     return handlers
-
-
-def connection(configuration: Configuration) -> kopf.ConnectionInfo:
-    """The official client's configuration in kopf's form."""
-    scheme, _, token = (bearer(configuration) or "").partition(" ")
-    return kopf.ConnectionInfo(
-        server=str(configuration.host),
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        scheme=scheme if token else None,
-        token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        trust_env=False,
-        expiration=datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=_LOGIN_SECONDS),
-    )
 
 
 class Watches:
@@ -138,17 +127,17 @@ class Watches:
         namespaces: Sequence[str],
         cache: WatchCache,
         audit: WatchAudit,
-        enqueue: Callable[[Key], None],
+        queue: WorkQueue,
         with_activator: bool = False,
     ) -> None:
         self._owned = owned(with_activator)
-        self.kinds = (names.MODELS, names.TRAININGS, *self._owned)
+        self.kinds = (*_OWNERS, *self._owned)
         """All that is watched."""
         self._configuration = configuration
         self._namespaces = namespaces
         self._cache = cache
         self._audit = audit
-        self._enqueue = enqueue
+        self._queue = queue
         self._halt = asyncio.Event()
         self._again = False
         self._started_at = time.monotonic()
@@ -173,13 +162,19 @@ class Watches:
 
     async def _watch(self) -> None:
         await kopf.operator(
-            registry=registry(self._configuration, self._cache, self._audit, self._enqueue, self._owned),
+            registry=registry(self._configuration, self._cache, self._audit, self._queue, self._owned),
             settings=settings(self._namespaces),
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
             stop_flag=self._halt,
         )
+
+    def told(self) -> bool:
+        """Whether the watches have told of all there is."""
+        alive = running_watchers()
+        kinds = {resource for resource in self.kinds if any(watches(name, resource) for name in alive)}
+        return names.MODELS in kinds and self._cache.absences.listed(kinds, self._namespaces or (None,))
 
     async def halt_on(self, stop: asyncio.Event) -> None:
         """Ends kopf once `stop` is set."""
@@ -233,13 +228,13 @@ def _on_owner(
     async def on_owner(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(resource)
-        cache.deliver(resource, event)
+        fresh = cache.deliver(resource, event)
         gone = event.get("type") == "DELETED"
         audit.delivered(str(metadata["uid"]), str(metadata["resourceVersion"]), gone)
         key = Key(str(metadata["namespace"]), str(metadata["name"]), resource.kind)
         if resource is names.MODELS:
             references.note(key, {} if gone else event["object"])
-        if resource in _MEASURED and not news.worth(event):
+        if not fresh or (resource in _MEASURED and not news.worth(event)):
             return
         enqueue(key)
         for model in references.to(key):
@@ -256,8 +251,8 @@ def _on_child(
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(resource)
-        cache.deliver(resource, event)
-        if resource in _MEASURED and not news.worth(event):
+        fresh = cache.deliver(resource, event)
+        if not fresh or (resource in _MEASURED and not news.worth(event)):
             return
         labels = metadata.get("labels") or {}
         for label, kind in _KINDS.items():

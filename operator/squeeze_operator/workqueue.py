@@ -18,8 +18,10 @@ from squeeze_operator.names import Key
 BASE_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 120.0
 LOOK_AGAIN_SECONDS = 20.0
+SOON_SECONDS = 0.5
+"""Events of children come in bursts; each burst is worth one look and one write of the status."""
 LOOKS_IN_A_ROW = 6
-"""So many looks come at that pace: what a moment's wait settles is settled by then."""
+"""So many looks come at that pace: what a moment's wait settles is settled by then. Half of them are live."""
 
 
 class WorkQueue:
@@ -35,6 +37,8 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._looks: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._agains: dict[Key, asyncio.TimerHandle] = {}
+        self._bursts: dict[Key, asyncio.TimerHandle] = {}
         self._since: dict[Key, float] = {}
         """When each waiting key began to wait."""
         self._wakeup = asyncio.Event()
@@ -51,31 +55,33 @@ class WorkQueue:
             self._live.add(key)
         else:
             self._looks.pop(key, None)
-        if key in self._dirty:
-            return
-        self._dirty.add(key)
-        if key not in self._active:
-            self._push(key)
+        self._want(key)
+
+    def add_soon(self, key: Key) -> None:
+        """Asks for the key to be handled within a moment, in which more may happen of what has begun."""
+        if key not in self._dirty and key not in self._bursts:
+            loop = asyncio.get_running_loop()
+            self._bursts[key] = loop.call_later(SOON_SECONDS, self._end_burst, key)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Asks for a live look in a while; the earliest of several such wishes holds."""
-        loop = asyncio.get_running_loop()
-        due, timer = loop.time() + seconds, self._timers.get(key)
-        if timer is not None:
-            if timer.when() <= due:
-                return
-            timer.cancel()
-        self._timers[key] = loop.call_at(due, self._fire, key)
+        self._look_after(self._timers, key, seconds, live=True)
 
     def again(self, key: Key, most_seconds: float) -> None:
-        """Asks for a live look soon, and after some in a row without an event less and less often."""
+        """Asks for a look soon, and after some in a row without an event less and less often."""
         looks = self._looks[key] = self._looks.get(key, 0) + 1
         seconds = LOOK_AGAIN_SECONDS * 2.0 ** min(max(0, looks - LOOKS_IN_A_ROW), 16)
-        self.resync(key, min(seconds, most_seconds))
+        live = looks % 2 == 0 or looks > LOOKS_IN_A_ROW
+        self._look_after(self._agains, key, self._about(min(seconds, most_seconds)), live)
 
     def resync(self, key: Key, seconds: float) -> None:
-        """Asks for a live look in about that time; the jitter spreads a thousand models."""
-        self.add_after(key, seconds * (0.5 + self.jitter()))
+        """Asks for a live look in about that time, which has been long enough for one that has settled."""
+        _cancel(self._agains, key)
+        self.add_after(key, self._about(seconds))
+
+    def _about(self, seconds: float) -> float:
+        # The jitter spreads a thousand models.
+        return seconds * (0.5 + self.jitter())
 
     async def take(self) -> tuple[Key, bool]:
         """The next key, which counts as active until `done`, and whether the look must be a live one."""
@@ -89,6 +95,8 @@ class WorkQueue:
         metrics.QUEUE_SECONDS.observe(time.monotonic() - self._since.pop(key))
         live = key in self._live
         self._live.discard(key)
+        # This look sees all that has been told so far.
+        _cancel(self._bursts, key)
         return key, live
 
     def done(self, key: Key) -> None:
@@ -125,22 +133,49 @@ class WorkQueue:
         self.succeeded(key)
         self._looks.pop(key, None)
         self._live.discard(key)
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+        for timers in (self._timers, self._agains):
+            _cancel(timers, key)
 
     def close(self) -> None:
         """Cancels the timers."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        for timers in (self._timers, self._agains, self._bursts):
+            for key in list(timers):
+                _cancel(timers, key)
 
-    def _fire(self, key: Key) -> None:
-        self._timers.pop(key, None)
-        self.add(key, live=True)
+    def _end_burst(self, key: Key) -> None:
+        self._bursts.pop(key, None)
+        self.add(key)
+
+    def _look_after(
+        self, timers: dict[Key, asyncio.TimerHandle], key: Key, seconds: float, live: bool
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        due, timer = loop.time() + seconds, timers.get(key)
+        if timer is None or timer.when() > due:
+            _cancel(timers, key)
+            timers[key] = loop.call_at(due, self._fire, timers, key, live)
+
+    def _fire(self, timers: dict[Key, asyncio.TimerHandle], key: Key, live: bool) -> None:
+        timers.pop(key, None)
+        if live:
+            self._live.add(key)
+        self._want(key)
+
+    def _want(self, key: Key) -> None:
+        if key in self._dirty:
+            return
+        self._dirty.add(key)
+        if key not in self._active:
+            self._push(key)
 
     def _push(self, key: Key) -> None:
         self._waiting.append(key)
         self._since[key] = time.monotonic()
         metrics.QUEUE_LENGTH.set(len(self._waiting))
         self._wakeup.set()
+
+
+def _cancel(timers: dict[Key, asyncio.TimerHandle], key: Key) -> None:
+    timer = timers.pop(key, None)
+    if timer is not None:
+        timer.cancel()

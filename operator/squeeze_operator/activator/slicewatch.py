@@ -16,6 +16,7 @@ from squeeze_operator import names, watch
 from squeeze_operator.api import Api
 from squeeze_operator.health import Health
 from squeeze_operator.names import ENDPOINT_SLICES
+from squeeze_operator.session import connection
 
 SELECTOR = f"{names.MODEL_LABEL},!{names.ACTIVATOR_LABEL}"
 """The slices of models' Services, without those by which the activator itself stands there."""
@@ -40,8 +41,8 @@ def follow(
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return watch.connection(configuration)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return connection(configuration)
 
     @kopf.on.event(*_KIND, registry=registry)
     async def on_slice(event: kopf.RawEvent, **_: Any) -> None:

@@ -26,9 +26,10 @@ def proxy(kserve_plane: ControlPlane) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def behind(proxy: FaultProxy, tmp_path: Path) -> Iterator[RunningOperator]:
+def behind(proxy: FaultProxy, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RunningOperator]:
     """An operator that reaches the API server through the proxy alone, with a quick audit."""
-    running = RunningOperator(proxy.kubeconfig(tmp_path / "proxy.kubeconfig"), audit_seconds=3.0)
+    overrides = getattr(request, "param", {})
+    running = RunningOperator(proxy.kubeconfig(tmp_path / "proxy.kubeconfig"), audit_seconds=3.0, **overrides)
     running.served = SERVED
     running.start()
     yield running
@@ -44,9 +45,8 @@ def behind(proxy: FaultProxy, tmp_path: Path) -> Iterator[RunningOperator]:
         ("PATCH", "/inferenceservices/"),
         ("PATCH", "/horizontalpodautoscalers/"),
         ("PATCH", "/status"),
-        ("GET", "/deployments/"),
     ],
-    ids=["service", "autoscaler", "status", "read"],
+    ids=["service", "autoscaler", "status"],
 )
 def test_a_request_that_fails_for_a_while_is_tried_again(
     proxy: FaultProxy, model: Make, method: str, part: str, code: int
@@ -55,6 +55,18 @@ def test_a_request_that_fails_for_a_while_is_tried_again(
     fault = Fault(method, part, code, times=3)
     proxy.faults.append(fault)
     digits.create()
+    eventually(lambda: fault.times == 0, "the fault has struck", timeout=60)
+    converged(digits)
+    assert digits.condition("Reconciling")["status"] == "False"
+
+
+@pytest.mark.parametrize("behind", [{"resync_seconds": 2.0}], indirect=True)
+@pytest.mark.usefixtures("behind")
+@pytest.mark.parametrize("code", [409, 429, 500, 503])
+def test_a_read_that_fails_for_a_while_is_tried_again(proxy: FaultProxy, model: Make, code: int) -> None:
+    digits = serving(model)
+    fault = Fault("GET", "/deployments/", code, times=3)
+    proxy.faults.append(fault)
     eventually(lambda: fault.times == 0, "the fault has struck", timeout=60)
     converged(digits)
     assert digits.condition("Reconciling")["status"] == "False"

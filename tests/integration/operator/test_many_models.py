@@ -13,9 +13,9 @@ from scale.launched import SERVED
 from scale.player import Player, ended
 
 MODELS = 50
-REQUESTS_A_MODEL = 40
-"""From nothing to Ready. A loop that is hot passes it within a second."""
-REQUESTS_A_CHANGE = 20
+REQUESTS_A_MODEL = 16
+"""From nothing to Ready: seven writes, and live looks at models that wait for long."""
+REQUESTS_A_CHANGE = 10
 
 
 @pytest.fixture

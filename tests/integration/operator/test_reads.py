@@ -11,7 +11,7 @@ from integration.operator_checks import serving
 from integration.operator_runner import Model, RunningOperator
 from prometheus_client import REGISTRY
 from scale.launched import SERVED
-from squeeze_operator.desired import autoscaler
+from squeeze_operator.desired import autoscaler, disruption_budget
 from squeeze_operator.spec import parse_spec
 
 Make = Callable[..., Model]
@@ -91,3 +91,48 @@ def test_what_came_without_our_label_since_is_seen_before_anything_is_made(
     digits.wait("Scaling", "False", "NameTaken")
     live = digits.kube.get(f"{digits.kserve.autoscalers}/digits")
     assert live["metadata"]["resourceVersion"] == theirs["metadata"]["resourceVersion"], "it is left alone"
+
+
+@pytest.mark.usefixtures("operator")
+def test_an_object_of_the_same_name_and_values_is_not_taken_over_when_a_model_comes(model: Make) -> None:
+    digits = model()
+    spec = parse_spec({"weights": {"uri": "builtin://digits"}})
+    same = disruption_budget({"name": "digits", "namespace": digits.namespace, "uid": "none"}, spec)["spec"]
+    path = f"/apis/policy/v1/namespaces/{digits.namespace}/poddisruptionbudgets"
+    theirs = digits.kube.create(path, {"metadata": {"name": "digits-predictor"}, "spec": same})
+    digits.create()
+    digits.kserve.serve(2)
+    digits.wait("Ready", "True")
+    live = digits.kube.get(f"{path}/digits-predictor")
+    assert live["metadata"]["resourceVersion"] == theirs["metadata"]["resourceVersion"], "it is left alone"
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_new_model_is_brought_up_without_a_question(kserve_plane: ControlPlane, model: Make) -> None:
+    digits = model()
+    digits.create()
+    digits.kserve.service()
+    eventually(lambda: digits.kube.get(f"{digits.kserve.autoscalers}/digits"), "the autoscaler is there")
+    digits.wait("Reconciling", "True")
+    assert sorted(asked(kserve_plane, digits.namespace)) == [
+        "patch horizontalpodautoscalers",
+        "patch inferenceservices",
+        "patch poddisruptionbudgets",
+        "patch squeezemodels",
+    ]
+
+
+def test_a_restart_asks_nothing_about_a_settled_model(
+    kserve_plane: ControlPlane, operator: RunningOperator, model: Make
+) -> None:
+    digits = settled(model, operator, kserve_plane, "cpu")
+    operator.stop()
+    before, looks = len(asked(kserve_plane, digits.namespace)), reconciles()
+    again = RunningOperator(kserve_plane.folder / "operator.kubeconfig")
+    again.served = SERVED
+    again.start()
+    try:
+        eventually(partial(looked_since, looks), "the operator looks")
+    finally:
+        again.stop()
+    assert asked(kserve_plane, digits.namespace)[before:] == []

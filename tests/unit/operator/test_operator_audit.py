@@ -21,15 +21,23 @@ MODELS: list[dict[str, Any]] = [
 
 
 async def audited(
-    served: list[bool | Exception], rounds: int, kind: Resource = names.SCALED_OBJECTS
+    served: list[bool | Exception],
+    rounds: int,
+    kind: Resource = names.SCALED_OBJECTS,
+    failing: tuple[int, ...] = (),
 ) -> list[list[str]]:
-    """The names that each round of the audit enqueues, where KEDA answers so; all events were delivered."""
+    """The names that each round of the audit enqueues, where KEDA answers so; all events were delivered.
+
+    The lists of the `failing` rounds, counted from 1, get no answer.
+    """
     audit, found, answers = WatchAudit(), list[list[str]](), iter(served)
     for model in MODELS:
         audit.delivered(model["metadata"]["uid"], "1", gone=False)
 
     async def models() -> list[dict[str, Any]]:
         found.append([])
+        if len(found) in failing:
+            raise ApiError(500, "etcd is away")
         return list(MODELS)
 
     async def optional() -> dict[Resource, bool]:
@@ -90,7 +98,12 @@ async def test_each_audit_tells_which_kinds_are_served() -> None:
 
 async def test_an_api_server_that_fails_meanwhile_hides_no_arrival() -> None:
     down = ApiError(500, "etcd is away")
-    assert await audited([False, down, *[True] * 9], 4) == [[], [], ["ma", "mb"], []]
+    assert await audited([False, down, *[True] * 9], 3) == [[], ["ma", "mb"], []]
+
+
+async def test_an_arrival_is_not_forgotten_where_the_list_of_the_models_fails() -> None:
+    found = await audited([False, *[True] * 9], 4, failing=(2,))
+    assert found == [[], [], ["ma", "mb"], []]
 
 
 async def test_a_training_is_looked_at_as_a_training() -> None:

@@ -22,7 +22,7 @@ from squeeze_operator.names import (
 )
 
 KEY = Key("team", "digits")
-WATCHED = frozenset({INFERENCE_SERVICES, PODS})
+WATCHED = (INFERENCE_SERVICES, PODS)
 Json = dict[str, Any]
 
 
@@ -66,10 +66,11 @@ class Server:
         return self.pods
 
 
-def made() -> WatchCache:
-    """A cache while watchers are alive."""
+def made(namespace: str | None = None) -> WatchCache:
+    """A cache of watches that have told of all there is, in a namespace or everywhere."""
     cache = WatchCache()
-    cache.absences.watched(WATCHED)
+    for resource in WATCHED:
+        cache.absences.list_ended(resource, namespace)
     return cache
 
 
@@ -92,15 +93,26 @@ async def test_what_a_watch_delivered_costs_no_request() -> None:
     assert server.asked == 0
 
 
-async def test_a_watch_is_not_believed_that_an_object_is_not_there() -> None:
+async def test_an_object_that_a_live_look_finds_is_kept_where_it_is_newer_than_all_that_was_told() -> None:
     cache, server = made(), Server(service(5))
     deliver(cache, "ADDED", service(1))
     deliver(cache, "DELETED", service(4))
+    assert await look(cache, server) is None
+    assert await look(cache, server, live=True) == service(5)
     assert await look(cache, server) == service(5)
     assert server.asked == 1
-    # It is newer than all that the watch has delivered, so it is kept.
+
+
+async def test_an_object_that_no_watch_tells_of_is_asked_for_until_it_has_gone() -> None:
+    cache, server = made(), Server(service(5))
+    deliver(cache, "ADDED", service(9, "other"))
+    assert await look(cache, server, live=True) == service(5)
     assert await look(cache, server) == service(5)
-    assert server.asked == 1
+    assert server.asked == 2
+    server.held = None
+    for _ in range(3):
+        assert await look(cache, server) is None
+    assert server.asked == 3
 
 
 async def test_a_live_look_asks_and_corrects_what_a_silent_watch_has_left() -> None:
@@ -112,15 +124,15 @@ async def test_a_live_look_asks_and_corrects_what_a_silent_watch_has_left() -> N
     assert cache.get(INFERENCE_SERVICES, KEY) is None
 
 
-async def test_that_an_object_is_not_there_is_asked_once() -> None:
-    cache, server = made(), Server()
-    asking, trusting = reads(cache, server), reads(cache, server)
-    for one in (asking, trusting):
-        assert await one.get(INFERENCE_SERVICES, KEY.namespace, KEY.name) is None
-    assert server.asked == 1
-    assert (asking.trusting, trusting.trusting) == (False, True)
+@pytest.mark.parametrize(("namespace", "asked"), [(None, 0), ("team", 0), ("other", 1)])
+async def test_that_an_object_is_not_there_is_believed_where_its_watch_has_told_of_all(
+    namespace: str | None, asked: int
+) -> None:
+    cache, server = made(namespace), Server()
+    assert await look(cache, server) is None
+    assert server.asked == asked
     assert await look(cache, server, live=True) is None
-    assert server.asked == 2, "a live look asks"
+    assert server.asked == asked + 1, "a live look asks"
 
 
 def told(cache: WatchCache) -> None:
@@ -132,12 +144,12 @@ def listed(cache: WatchCache) -> None:
 
 
 def written(cache: WatchCache) -> None:
-    cache.offer(INFERENCE_SERVICES, service(5))
+    cache.offer(INFERENCE_SERVICES, service(5), KEY)
 
 
 def written_before_a_later_event(cache: WatchCache) -> None:
     deliver(cache, "ADDED", service(9, "other"))
-    cache.offer(INFERENCE_SERVICES, service(5))
+    cache.offer(INFERENCE_SERVICES, service(5), KEY)
 
 
 @pytest.mark.parametrize("appear", [told, listed, written, written_before_a_later_event])
@@ -150,16 +162,15 @@ async def test_an_object_that_appears_is_no_longer_absent(appear: Callable[[Watc
 
 async def test_what_the_operator_deletes_itself_is_asked_for() -> None:
     cache, server = made(), Server(service(1))
-    assert await look(cache, server) == service(1)
     cache.forget(INFERENCE_SERVICES, KEY)
-    server.held = service(2)
-    assert await look(cache, server) == service(2), "a finalizer keeps it"
+    cache.absences.doubt(INFERENCE_SERVICES, KEY, KEY)
+    assert await look(cache, server) == service(1), "a finalizer keeps it"
 
 
 async def test_an_event_between_question_and_answer_wins() -> None:
     cache = made()
     server = Server(meanwhile=lambda: told(cache))
-    assert await look(cache, server) is None
+    assert await look(cache, server, live=True) is None
     assert await look(cache, Server()) == service(5)
 
 
@@ -168,12 +179,11 @@ async def test_without_a_living_watcher_every_look_asks() -> None:
     for _ in range(2):
         assert await look(cache, server) is None
     assert server.asked == 2
-    cache.absences.watched(WATCHED)
-    for _ in range(2):
-        assert await look(cache, server) is None
-    assert server.asked == 3
+    cache.absences.list_ended(INFERENCE_SERVICES, None)
+    cache.absences.watched(frozenset(WATCHED))
+    assert await look(cache, server) is None
+    assert server.asked == 2
     cache.absences.watched(frozenset({PODS}))
-    cache.absences.watched(WATCHED)
     server.held = service(1)
     assert await look(cache, server) == service(1), "it came while nobody watched"
 
@@ -201,27 +211,37 @@ async def test_a_kind_that_the_audit_finds_is_asked_for() -> None:
     assert await look(cache, Server(service(1))) == service(1)
 
 
-async def test_what_was_absent_for_owners_that_are_gone_is_forgotten() -> None:
-    cache, server = made(), Server()
-    await look(cache, server)
+async def test_doubts_of_owners_that_are_gone_are_forgotten() -> None:
+    cache = made()
+    cache.absences.doubt(INFERENCE_SERVICES, KEY, KEY)
     cache.absences.forget_except({KEY})
-    assert cache.absences.believes(INFERENCE_SERVICES, KEY)
-    cache.absences.forget_except(set())
     assert not cache.absences.believes(INFERENCE_SERVICES, KEY)
+    cache.absences.forget_except(set())
+    assert cache.absences.believes(INFERENCE_SERVICES, KEY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "news"),
+    [("MODIFIED", 5, False), ("MODIFIED", 4, False), ("MODIFIED", 6, True), ("DELETED", 5, True)],
+)
+def test_the_echo_of_a_write_is_no_news(kind: str, version: int, news: bool) -> None:
+    cache = made()
+    cache.offer(INFERENCE_SERVICES, service(5), KEY)
+    assert cache.deliver(INFERENCE_SERVICES, {"type": kind, "object": service(version)}) is news
 
 
 def test_an_answer_does_not_bring_back_what_the_watch_has_seen_go() -> None:
     cache = WatchCache()
     deliver(cache, "ADDED", service(1))
     deliver(cache, "DELETED", service(3))
-    cache.offer(INFERENCE_SERVICES, service(2))
+    cache.offer(INFERENCE_SERVICES, service(2), KEY)
     assert cache.get(INFERENCE_SERVICES, KEY) is None
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("MODIFIED", 4), ("ADDED", 4), ("DELETED", 4), (None, 2)])
 def test_only_a_list_is_believed_where_it_is_older(kind: str | None, kept: int) -> None:
     cache = WatchCache()
-    cache.offer(INFERENCE_SERVICES, service(4))
+    cache.offer(INFERENCE_SERVICES, service(4), KEY)
     deliver(cache, kind, service(2))
     assert cache.get(INFERENCE_SERVICES, KEY) == service(kept)
 
@@ -245,11 +265,14 @@ async def test_pods_come_and_go_with_their_events() -> None:
     assert server.asked == 0
     deliver(cache, "DELETED", pod("b", 4), PODS)
     assert await pods(cache, server) == []
-    assert await pods(cache, server) == []
-    assert server.asked == 1, "no pods at all is believed from the API server alone"
-    deliver(cache, "ADDED", pod("c", 5), PODS)
-    assert await pods(cache, server) == ["c"]
-    assert server.asked == 1
+    assert server.asked == 0
+    server.pods = [pod("c", 3)]
+    assert await pods(cache, server, live=True) == ["c"]
+    assert await pods(cache, server) == ["c"], "pods that no watch tells of are asked for"
+    assert server.asked == 2
+    deliver(cache, "ADDED", pod("d", 5), PODS)
+    assert await pods(cache, server) == ["d"]
+    assert server.asked == 2
 
 
 async def test_a_live_look_drops_pods_whose_end_no_watch_told() -> None:

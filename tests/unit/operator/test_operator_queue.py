@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from squeeze_operator import workqueue
 from squeeze_operator.names import Key
 from squeeze_operator.workqueue import LOOK_AGAIN_SECONDS, LOOKS_IN_A_ROW, MAX_DELAY_SECONDS, WorkQueue
 
@@ -99,7 +100,7 @@ async def test_a_model_that_does_not_settle_is_looked_at_less_and_less_often_unt
 
     def pause() -> float:
         queue.again(A, most)
-        pause = queue._timers.pop(A)
+        pause = queue._agains.pop(A)
         pause.cancel()
         return round(pause.when() - loop.time())
 
@@ -107,4 +108,50 @@ async def test_a_model_that_does_not_settle_is_looked_at_less_and_less_often_unt
     assert [pause() for _ in range(2000)][:5] == [40, 80, 160, 300, 300]
     queue.add(A)
     assert pause() == LOOK_AGAIN_SECONDS
+    queue.close()
+
+
+async def test_events_of_children_that_come_in_a_burst_are_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workqueue, "SOON_SECONDS", 0.05)
+    queue = WorkQueue()
+    for _ in range(3):
+        queue.add_soon(A)
+    assert len(queue) == 0
+    assert await asyncio.wait_for(queue.take(), 5) == (A, False)
+    queue.done(A)
+    await asyncio.sleep(0.1)
+    assert len(queue) == 0
+
+
+async def test_a_look_that_comes_before_the_end_of_a_burst_is_the_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workqueue, "SOON_SECONDS", 0.05)
+    queue = WorkQueue()
+    queue.add_soon(A)
+    queue.add(A)
+    assert await queue.take() == (A, False)
+    queue.add_soon(A)
+    queue.done(A)
+    assert await asyncio.wait_for(queue.take(), 5) == (A, False), "what is told during a look comes after it"
+
+
+async def test_every_second_look_at_a_model_that_does_not_settle_is_a_live_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workqueue, "LOOK_AGAIN_SECONDS", 0.0)
+    queue, looks = WorkQueue(), []
+    for _ in range(LOOKS_IN_A_ROW + 3):
+        queue.again(A, 0.0)
+        looks.append((await asyncio.wait_for(queue.take(), 5))[1])
+        queue.done(A)
+    assert looks == [False, True, False, True, False, True, True, True, True]
+
+
+async def test_a_model_that_has_settled_is_not_looked_at_before_the_resync() -> None:
+    queue = WorkQueue(jitter=lambda: 0.5)
+    queue.again(A, 0.05)
+    queue.resync(A, 30)
+    await asyncio.sleep(0.1)
+    assert len(queue) == 0
     queue.close()
