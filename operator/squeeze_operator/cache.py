@@ -21,9 +21,11 @@ from squeeze_operator.names import (
     ENDPOINT_SLICES,
     FIELD_MANAGER,
     MODEL_LABEL,
+    MODELS,
     PODS,
     SERVICE_NAME_LABEL,
     TRAINING_LABEL,
+    TRAININGS,
     UNWATCHED,
     Key,
     Resource,
@@ -71,12 +73,12 @@ class WatchCache:
     def offer(self, resource: Resource, live: Json, owner: Key) -> None:
         """Notes an object that a request has answered, unless the watch has got further already.
 
-        Where the watch has not told of it, it may have gone since: the owner's next look asks.
+        Of one that no watch tells of, or has told of, nothing would tell that it has gone: the owner's next
+        look asks.
         """
-        # Nothing would tell that one of a kind without a watch has gone.
         if resource in UNWATCHED:
             return
-        if _version(live) > self._marks[resource]:
+        if _followed(resource, live) and _version(live) > self._marks[resource]:
             self._put(resource, live)
         elif _key(live) not in self._objects[resource]:
             self.absences.doubt(resource, _key(live), owner)
@@ -219,6 +221,12 @@ def _shared(value: Any) -> Any:
     if isinstance(value, list):
         return [_shared(below) for below in value]
     return intern(value) if isinstance(value, str) and len(value) < _SHARED_LENGTH else value
+
+
+def _followed(resource: Resource, live: Json) -> bool:
+    """Whether a watch tells of the object."""
+    labels = live["metadata"].get("labels") or {}
+    return resource in (MODELS, TRAININGS) or MODEL_LABEL in labels or TRAINING_LABEL in labels
 
 
 def _key(live: Json) -> Key:

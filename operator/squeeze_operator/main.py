@@ -30,7 +30,7 @@ from squeeze_operator.training.gather import ProgressReader as TrainingReader
 from squeeze_operator.training.progress import ProgressReader
 from squeeze_operator.workqueue import WorkQueue
 
-FIRST_LISTS_SECONDS = 20.0
+FIRST_LISTS_SECONDS = 60.0
 """Longer than the lists of ten thousand models take; without a list, looks ask for each object."""
 log = logging.getLogger(__name__)
 Json = dict[str, Any]

@@ -15,6 +15,7 @@ from squeeze_operator.names import (
     AUTOSCALERS,
     FIELD_MANAGER,
     INFERENCE_SERVICES,
+    MODEL_LABEL,
     PODS,
     SERVICES,
     Key,
@@ -27,7 +28,9 @@ Json = dict[str, Any]
 
 
 def service(version: int, name: str = "digits") -> Json:
-    return {"metadata": {"namespace": "team", "name": name, "resourceVersion": str(version)}, "v": version}
+    labels = {MODEL_LABEL: name}
+    metadata = {"namespace": "team", "name": name, "resourceVersion": str(version), "labels": labels}
+    return {"metadata": metadata, "v": version}
 
 
 def pod(name: str, version: int) -> Json:
@@ -122,6 +125,15 @@ async def test_a_live_look_asks_and_corrects_what_a_silent_watch_has_left() -> N
     assert cache.get(INFERENCE_SERVICES, KEY) == service(7)
     assert await look(cache, Server(None), live=True) is None
     assert cache.get(INFERENCE_SERVICES, KEY) is None
+
+
+async def test_a_strangers_object_is_asked_for_at_every_look() -> None:
+    cache, server = made(), Server(service(5))
+    assert server.held is not None
+    server.held["metadata"].pop("labels")
+    assert await look(cache, server, live=True) == server.held
+    server.held = None
+    assert await look(cache, server) is None, "it has gone, of which no watch has told"
 
 
 @pytest.mark.parametrize(("namespace", "asked"), [(None, 0), ("team", 0), ("other", 1)])
