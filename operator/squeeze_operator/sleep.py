@@ -63,8 +63,9 @@ def sleep(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Sleep
         not (rollout.serving and active) if may_sleep else live is not None and not rollout.serving
     ) or (live is not None and _at_zero(scaled_object))
     wanted = needed and _standable(snapshot)
+    proven = rollout.up_to_date and (rollout.routed or rollout.dormant)
     return Sleep(
-        to_zero=may_sleep and standing and rollout.up_to_date and not active,
+        to_zero=may_sleep and standing and proven and not active,
         standing_in=stand_in(snapshot.model["metadata"], snapshot.activators) if wanted else None,
         superfluous=() if wanted or live is None else (live,),
         reason=reason,

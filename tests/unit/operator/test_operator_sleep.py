@@ -122,6 +122,12 @@ def test_the_activator_stands_in_before_the_last_replica_may_go() -> None:
     assert least(decide(looked(minimum=1, standing=True))) == 0
 
 
+def test_nothing_sleeps_before_it_can_be_reached() -> None:
+    unrouted = [{"type": "IngressReady", "status": "False", "reason": "NotYet"}]
+    fresh = told(ready="False", reason="RouteNotReady")
+    assert least(decide(looked(minimum=1, standing=True, service=unrouted, status=fresh))) == 1
+
+
 def test_a_busy_model_is_not_put_to_sleep_and_answers_by_itself() -> None:
     busy = decide(looked(minimum=1, active=True))
     assert (made(busy, "EndpointSlice"), least(busy)) == (None, 1)
