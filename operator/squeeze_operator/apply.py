@@ -89,19 +89,11 @@ async def apply_status(
     key = Key(owner["metadata"]["namespace"], owner["metadata"]["name"], resource.kind)
     identity = {field: owner["metadata"][field] for field in ("name", "namespace", "uid")}
     body = {"apiVersion": names.API_VERSION, "kind": resource.kind, "metadata": identity, "status": status}
-    written = await api.apply_status(resource, body)
-    # Else the event of a change that came meanwhile would be taken for the echo of this write.
-    if _unchanged(owner["metadata"], written["metadata"]):
-        cache.offer(resource, written, key)
+    cache.offer(resource, await api.apply_status(resource, body), key)
     metrics.WRITES.labels(resource.kind).inc()
     _log_change(before, status)
     for announcement in decision.announcements:
         await _announce(api, resource, owner["metadata"], announcement, now)
-
-
-def _unchanged(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether nobody has changed the spec, nor deleted the object, between two looks at its metadata."""
-    return all(before.get(field) == after.get(field) for field in ("generation", "deletionTimestamp"))
 
 
 def _log_change(before: Mapping[str, Any], status: Mapping[str, Any]) -> None:

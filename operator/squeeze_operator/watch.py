@@ -228,13 +228,14 @@ def _on_owner(
     async def on_owner(event: Mapping[str, Any], **_: Any) -> None:
         metadata = event["object"]["metadata"]
         _count(resource)
-        fresh = cache.deliver(resource, event)
+        # The echo of a status is worth a look: what it said first may be done now.
+        cache.deliver(resource, event)
         gone = event.get("type") == "DELETED"
         audit.delivered(str(metadata["uid"]), str(metadata["resourceVersion"]), gone)
         key = Key(str(metadata["namespace"]), str(metadata["name"]), resource.kind)
         if resource is names.MODELS:
             references.note(key, {} if gone else event["object"])
-        if not fresh or (resource in _MEASURED and not news.worth(event)):
+        if resource in _MEASURED and not news.worth(event):
             return
         enqueue(key)
         for model in references.to(key):
