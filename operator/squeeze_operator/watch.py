@@ -105,11 +105,11 @@ def registry(
     references = References()
     for resource in _OWNERS:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
-            _on_owner(resource, cache, audit, references, queue.add)
+            owner_handler(resource, cache, audit, references, queue.add)
         )
     for resource in kinds:
         kopf.on.event(*_selector(resource), registry=handlers, id=resource.plural)(
-            _on_child(resource, cache, queue.add_soon)
+            child_handler(resource, cache, queue.add_soon)
         )
     return handlers
 
@@ -216,13 +216,14 @@ def quiet_logs() -> None:
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
 
 
-def _on_owner(
+def owner_handler(
     resource: Resource,
     cache: WatchCache,
     audit: WatchAudit,
     references: References,
     enqueue: Callable[[Key], None],
 ) -> Callable[..., Awaitable[None]]:
+    """kopf's handler for events of models or trainings."""
     news = News()
 
     async def on_owner(event: Mapping[str, Any], **_: Any) -> None:
@@ -244,9 +245,10 @@ def _on_owner(
     return on_owner
 
 
-def _on_child(
+def child_handler(
     resource: Resource, cache: WatchCache, enqueue: Callable[[Key], None]
 ) -> Callable[..., Awaitable[None]]:
+    """kopf's handler for events of what belongs to models and trainings."""
     news = News()
 
     async def on_child(event: Mapping[str, Any], **_: Any) -> None:

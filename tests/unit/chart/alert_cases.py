@@ -276,3 +276,19 @@ OPERATOR = [
     ),
     Case("SqueezeOperatorApiErrors", 25, {_API.format("200"): "0+90x30", _API.format("409"): "0+50x30"}),
 ]
+
+_REFUSED = 'squeeze_activator_refused_total{{pod="{}", cause="{}"}}'
+
+ACTIVATOR = [
+    Case(
+        "SqueezeActivatorRefuses",
+        10,
+        {_REFUSED.format("a", "late"): "0 0 0 1x30", _REFUSED.format("b", "late"): "0x30"},
+        operator("SqueezeServe's activator refuses requests for models that sleep (late)", cause="late"),
+    ),
+    Case(
+        "SqueezeActivatorRefuses",
+        10,
+        {_REFUSED.format("a", "full"): "7x30", _REFUSED.format("a", "unknown"): "0+9x30"},
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from prometheus_programs import program
-from unit.chart.alert_cases import MODELS, OPERATOR, TRAININGS, Case
+from unit.chart.alert_cases import ACTIVATOR, MODELS, OPERATOR, TRAININGS, Case
 from unit.chart.chart_rendering import CHART, scenario
 
 RULES = CHART / "files" / "monitoring" / "alerts.yaml"
@@ -17,7 +17,7 @@ ALERTS: dict[str, dict[str, Any]] = {
     for rule in group["rules"]
     if "alert" in rule
 }
-CASES = [*MODELS, *TRAININGS, *OPERATOR]
+CASES = [*MODELS, *TRAININGS, *OPERATOR, *ACTIVATOR]
 
 
 def promtool(*arguments: str | Path) -> str:
