@@ -25,7 +25,7 @@ def pod(namespace: str, name: str, port_name: str, port: int, **labels: str) -> 
 
 
 class PrometheusProcess:
-    """Scrapes the pods of each job, and evaluates the rules, every second."""
+    """Scrapes the pods of each job (of some jobs there are none), and evaluates the rules, every second."""
 
     def __init__(self, folder: Path, pods: dict[str, list[Pod]]) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -33,7 +33,7 @@ class PrometheusProcess:
         config = yaml.safe_load((FILES / "scrape.yaml").read_text())
         for job in config["scrape_configs"]:
             del job["kubernetes_sd_configs"]
-            job["static_configs"] = [_static(one) for one in pods[job["job_name"]]]
+            job["static_configs"] = [_static(one) for one in pods.get(job["job_name"], [])]
         config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(FILES / "alerts.yaml")]
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
