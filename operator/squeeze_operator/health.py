@@ -5,9 +5,11 @@ watch has stopped delivering; a restart helps against each of these. An API serv
 them. /readyz fails until the first audit has answered.
 """
 
+import contextlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from squeeze_operator.audit import BOUND_SECONDS
@@ -18,6 +20,7 @@ WATCHER_BOUND_SECONDS = 45.0
 WORKER_BOUND_SECONDS = 180.0
 READY_GRACE_SECONDS = 90.0
 """For how long audits may fail before the operator is not ready."""
+log = logging.getLogger(__name__)
 Check = Callable[[], str | None]
 """What is wrong, in a sentence; None where nothing is."""
 
@@ -90,6 +93,18 @@ class Health:
 def watches(watcher: str, resource: Resource) -> bool:
     """Whether kopf's watcher of this name, such as "watcher for pods.v1@None", watches a kind."""
     return watcher.startswith(f"watcher for {resource.plural}.{resource.version}")
+
+
+@contextlib.contextmanager
+def closing_pages(port: int, health: Health) -> Iterator[ThreadingHTTPServer]:
+    """The health pages while a program runs. Raises OSError where the port is taken."""
+    server = serve(port, {"/livez": health.not_alive, "/readyz": health.not_ready})
+    log.info("health pages on port %s", server.server_address[1])
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def serve(port: int, checks: Mapping[str, Check], host: str = "") -> ThreadingHTTPServer:

@@ -6,9 +6,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from http.server import ThreadingHTTPServer
 from typing import Any
 
 from kubernetes.client import Configuration
@@ -19,7 +18,7 @@ from squeeze_operator.api import Api
 from squeeze_operator.audit import WatchAudit, key_of, run_audit
 from squeeze_operator.cache import WatchCache
 from squeeze_operator.gather import ServedReader as Reader
-from squeeze_operator.health import Health, serve
+from squeeze_operator.health import Health, closing_pages
 from squeeze_operator.names import Resource
 from squeeze_operator.reconcile import Readers, Reconciler, Worker
 from squeeze_operator.scalehistory import ScaleHistory
@@ -118,20 +117,8 @@ async def run(
         parts["audit"] = _once(watches.told, audits)
         parts["heartbeat"] = _beat(health, cache, watches)
         parts["stopper"] = watches.halt_on(stop)
-        with closing_pages(settings, health):
+        with closing_pages(settings.health_port, health):
             await _supervise(parts, watches, stop, health)
-
-
-@contextlib.contextmanager
-def closing_pages(settings: Settings, health: Health) -> Iterator[ThreadingHTTPServer]:
-    """The health pages while the operator runs."""
-    server = serve(settings.health_port, {"/livez": health.not_alive, "/readyz": health.not_ready})
-    log.info("health pages on port %s", server.server_address[1])
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 async def _supervise(

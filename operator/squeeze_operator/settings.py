@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from squeeze_operator.arguments import seconds
 from squeeze_operator.names import Key
 from squeeze_operator.snapshot import NetworkRules, Options
 
@@ -145,8 +146,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("workers", "16"),
         help="models and trainings reconciled at a time",
     )
-    for flag, seconds in (("resync-seconds", "300"), ("audit-seconds", "30")):
-        parser.add_argument(f"--{flag}", type=_seconds, default=default(flag, seconds), help="above 0")
+    for flag, usual in (("resync-seconds", "300"), ("audit-seconds", "30")):
+        parser.add_argument(f"--{flag}", type=seconds, default=default(flag, usual), help="above 0")
     return parser
 
 
@@ -204,9 +205,3 @@ def _positive(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be at least 1")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be above 0")
-    return float(text)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 from kubernetes.client import Configuration
@@ -16,7 +16,7 @@ from squeeze_operator.activator import slicewatch
 from squeeze_operator.activator.backends import Backends
 from squeeze_operator.activator.proxy import Proxy
 from squeeze_operator.activator.settings import Settings
-from squeeze_operator.health import Health, serve
+from squeeze_operator.health import Health, closing_pages
 from squeeze_operator.names import Key
 
 log = logging.getLogger(__name__)
@@ -50,17 +50,6 @@ async def serving(settings: Settings, backends: Backends) -> AsyncIterator[tuple
         await requests.cleanup()
         await reports.cleanup()
         await proxy.close()
-
-
-@contextlib.contextmanager
-def closing_pages(port: int, health: Health) -> Iterator[None]:
-    """The health pages while the activator runs."""
-    server = serve(port, {"/livez": health.not_alive, "/readyz": health.not_ready})
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _reports(count: Callable[[Key], int]) -> web.Application:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from squeeze_operator import names
+from squeeze_operator.arguments import seconds
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         ("hold-seconds", usual.hold_seconds, "longest wait for a replica; below the gateway's own"),
         ("answer-seconds", usual.answer_seconds, "longest silence of a replica that was asked"),
     )
-    for flag, seconds, text in times:
-        parser.add_argument(f"--{flag}", type=_seconds, default=default(flag, seconds), help=text)
+    for flag, duration, text in times:
+        parser.add_argument(f"--{flag}", type=seconds, default=default(flag, duration), help=text)
     words = (
         ("log-format", ("json", "text"), usual.log_format),
         ("log-level", ("DEBUG", "INFO", "WARNING", "ERROR"), usual.log_level),
@@ -72,9 +73,3 @@ def _count(text: str) -> int:
     if int(text) < 0:
         raise argparse.ArgumentTypeError(f"{text} must not be negative")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be above 0")
-    return float(text)
