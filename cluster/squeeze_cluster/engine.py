@@ -15,6 +15,11 @@ from squeeze_cluster.errors import ClusterError
 
 PACKAGES = ("docker.io", "iptables")
 DAEMON_CONFIG = Path("/etc/docker/daemon.json")
+# Each pid file, and the program that it must name: dockerd trusts any process that has its number.
+PID_FILES = {
+    Path("/var/run/docker.pid"): "dockerd",
+    Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
 START_SECONDS = 60
 _CAP_SYS_RESOURCE = 24
 _STAND_IN = "nosysres"
@@ -70,16 +75,41 @@ def _start() -> None:
     _configure()
     if Path("/run/systemd/system").exists():
         shell.run("systemctl", "start", "docker")
+        waiting.until(running, START_SECONDS, "Docker did not answer: see journalctl -u docker")
     else:
-        _spawn()
-    waiting.until(running, START_SECONDS, f"Docker did not answer: see {_engine_log()}")
+        _await_answer(_spawn())
 
 
-def _spawn() -> None:
+def _await_answer(daemon: subprocess.Popen[bytes]) -> None:
+    waiting.until(
+        lambda: running() or daemon.poll() is not None,
+        START_SECONDS,
+        f"Docker did not answer: see {_engine_log()}",
+    )
+    if daemon.poll() is not None:
+        last = _engine_log().read_text(errors="replace").rstrip().rpartition("\n")[2]
+        raise ClusterError(f"Docker did not start: {last} (more in {_engine_log()})")
+
+
+def _forget_stale_pids() -> None:
+    """Remove what a killed engine left behind: by now its numbers may be those of other programs."""
+    for file, program in PID_FILES.items():
+        if file.exists() and _program(file.read_text().strip()) != program:
+            file.unlink()
+
+
+def _program(pid: str) -> str | None:
+    try:
+        return Path("/proc", pid, "comm").read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _spawn() -> subprocess.Popen[bytes]:
     """Start dockerd apart from this process, so that it outlives `make up`."""
-    Path("/var/run/docker.pid").unlink(missing_ok=True)
+    _forget_stale_pids()
     with _engine_log().open("ab") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
 

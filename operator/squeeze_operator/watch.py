@@ -43,6 +43,10 @@ _CHUNK = 100
 """Objects in an answer: a thousand models' lists of all kinds would need 130 MiB at once."""
 _IDLE_SECONDS = 0.1
 """kopf holds the last event of an object for so long."""
+_WATCHER = "watcher for "
+"""How kopf begins the names of its watchers' tasks."""
+HALT_SECONDS = 8.0
+"""kopf itself gives what it has started 5 seconds to end."""
 log = logging.getLogger(__name__)
 
 
@@ -161,14 +165,25 @@ class Watches:
                 stop.set()
 
     async def _watch(self) -> None:
-        await kopf.operator(
-            registry=registry(self._configuration, self._cache, self._audit, self._queue, self._owned),
-            settings=settings(self._namespaces),
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            standalone=True,
-            stop_flag=self._halt,
+        # Before kopf, which cancels every task that was started after it.
+        halted = asyncio.create_task(self._halt.wait(), name="halt")
+        watching = asyncio.create_task(
+            kopf.operator(
+                registry=registry(self._configuration, self._cache, self._audit, self._queue, self._owned),
+                settings=settings(self._namespaces),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                standalone=True,
+                stop_flag=self._halt,
+            ),
+            name="kopf",
         )
+        try:
+            await asyncio.wait([watching, halted], return_when=asyncio.FIRST_COMPLETED)
+            await _ended(watching)
+        finally:
+            halted.cancel()
+            watching.cancel()
 
     def told(self) -> bool:
         """Whether the watches have told of all there is."""
@@ -201,14 +216,27 @@ class Watches:
         return [resource for resource in self.kinds if not any(watches(name, resource) for name in alive)]
 
 
+async def _ended(watching: asyncio.Task[None]) -> None:
+    """Returns or raises as kopf does, once it has been told to end.
+
+    A watcher that waits for the answer to its request, and whose waiter for a pause is cancelled first, takes
+    its own cancellation for that pause and goes on; kopf then waits for it for ever.
+    """
+    await asyncio.wait([watching], timeout=HALT_SECONDS)
+    while not watching.done():
+        for task in asyncio.all_tasks():
+            if task.get_name().startswith(_WATCHER):
+                task.cancel()
+        await asyncio.wait([watching], timeout=1)
+    await watching
+
+
 def running_watchers() -> frozenset[str]:
     """The names of kopf's watchers that are alive, such as "watcher for pods.v1@None".
 
     kopf goes on without a watcher that has died of an error, so the health pages count them.
     """
-    return frozenset(
-        task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("watcher for ")
-    )
+    return frozenset(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER))
 
 
 def quiet_logs() -> None:

@@ -24,6 +24,8 @@ from squeeze_predictor.routes.context import Context
 from squeeze_predictor.work import Job, Work
 
 SERVICE = "inference.GRPCInferenceService"
+# INT_MAX in milliseconds, as gRPC spells an age without end.
+UNLIMITED = 2**31 - 1
 
 Call = Any  # grpc.aio.ServicerContext, untyped
 
@@ -42,7 +44,7 @@ class GrpcServer:
             ("grpc.http2.bdp_probe", 0),
             # A stopping server breaks off calls that arrive while it says goodbye, and clients keep their
             # connections. So each ends in order within the drain, and its client goes on to a ready replica.
-            ("grpc.max_connection_age_ms", _connection_age(settings.drain_seconds)),
+            ("grpc.max_connection_age_ms", connection_age(settings.drain_seconds)),
         ]
         reader = MessageReader(
             context.reader.budget, settings.max_body, settings.body_timeout, context.model.admission.full
@@ -71,9 +73,15 @@ class GrpcServer:
         await self._server.stop(grace_seconds)
 
 
-def _connection_age(drain_seconds: float) -> int:
-    """Milliseconds: half of the drain, so that the last calls of the oldest connection end within it."""
-    return min(max(1, round(500 * drain_seconds)), 2**31 - 1)
+def connection_age(drain_seconds: float) -> int:
+    """Milliseconds: half of the drain, so that the last calls of the oldest connection end within it.
+
+    At least a second: a connection that ends before its first call has come would have the client open one
+    after another, as fast as it can, for ever.
+    """
+    if drain_seconds == 0:
+        return UNLIMITED
+    return min(max(1000, round(500 * drain_seconds)), UNLIMITED)
 
 
 class _Inference(service.GRPCInferenceServiceServicer):  # type: ignore[misc]  # the SDK is untyped

@@ -7,6 +7,7 @@ exists. Importing it must stay cheap, since it runs before everything else.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -180,7 +181,10 @@ def _convert(flag: _Flag, text: str, source: str) -> Any:
             raise StartError("ConfigInvalid", f"{source} must be true or false")
         return word in TRUE_WORDS
     try:
-        return flag.kind(text)
+        value = flag.kind(text)
     except ValueError:
         kind = {int: "a whole number", float: "a number"}[flag.kind]
         raise StartError("ConfigInvalid", f"{source} must be {kind}") from None
+    if flag.kind is float and not math.isfinite(value):
+        raise StartError("ConfigInvalid", f"{source} must be a number, and not {text}")
+    return value

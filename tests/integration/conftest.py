@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from integration import memory_guard
 from integration.apiserver import ControlPlane, binary, running_control_plane
 
 
@@ -16,3 +17,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         pytest.skip(str(missing))
     with running_control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
+
+
+def pytest_sessionstart() -> None:
+    """Before any test takes memory."""
+    memory_guard.start()

@@ -53,9 +53,12 @@ class FaultProxy:
         """How many watches are still to be told that their version is too old."""
         self.held = False
         """While true no request is answered, as where packets are dropped."""
+        self.unserved: str | None = None
+        """While set, watches of this kind get a 404, and those of others no answer."""
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request that is not a watch."""
         self._epoch = 0
+        self._watches: set[web.Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, name="fault proxy", daemon=True)
@@ -74,6 +77,16 @@ class FaultProxy:
     def silence_watches(self) -> None:
         """From now on no watch that is open says anything more; its connection stays."""
         self._epoch += 1
+
+    def end_watches(self) -> None:
+        """Breaks the connections of all watches that are open."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._abort_watches)
+
+    def _abort_watches(self) -> None:
+        for request in self._watches:
+            if request.transport is not None:
+                request.transport.abort()
 
     def kubeconfig(self, path: Path) -> Path:
         """A kubeconfig of the operator's user that leads through the proxy."""
@@ -108,7 +121,9 @@ class FaultProxy:
         watch = request.query.get("watch") == "true"
         if not watch:
             self.requests.append((request.method, request.path))
-        while self.held:
+        if watch and self.unserved and f"/{self.unserved}" in request.path:
+            return web.json_response({"message": "404 page not found", "code": 404}, status=404)
+        while self.held or (watch and self.unserved):
             await asyncio.sleep(0.05)
         fault = next((f for f in self.faults if f.times and _fits(f, request)), None)
         if fault is not None and not watch:
@@ -139,12 +154,16 @@ class FaultProxy:
             self.expired_watches -= 1
             await response.write(json.dumps({"type": "ERROR", "object": GONE}).encode() + b"\n")
             return response
-        with suppress(ConnectionError):
-            async for chunk in answer.content.iter_any():
-                if self._epoch != epoch:
-                    await self._stop.wait()
-                    break
-                await response.write(chunk)
+        self._watches.add(request)
+        try:
+            with suppress(ConnectionError):
+                async for chunk in answer.content.iter_any():
+                    if self._epoch != epoch:
+                        await self._stop.wait()
+                        break
+                    await response.write(chunk)
+        finally:
+            self._watches.remove(request)
         return response
 
     def _call(self, request: web.Request, after: bool) -> bool:

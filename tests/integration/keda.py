@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from integration.apiserver import ControlPlane, eventually
 from integration.operator_runner import Model
 
@@ -76,10 +77,15 @@ class Keda:
                 self._kube.delete(self.autoscaler_path)
             return
         self._finalizers(found, [FINALIZER])
-        if self.autoscaler() is None:
-            self._kube.create(self.autoscalers, self._autoscaler_of(found))
-        else:
-            self._kube.patch(self.autoscaler_path, {"spec": self._autoscaler_of(found)["spec"]})
+        try:
+            if self.autoscaler() is None:
+                self._kube.create(self.autoscalers, self._autoscaler_of(found))
+            else:
+                self._kube.patch(self.autoscaler_path, {"spec": self._autoscaler_of(found)["spec"]})
+        except httpx.HTTPStatusError as error:
+            # The operator was quicker, and KEDA would look again.
+            if error.response.status_code not in (404, 409):
+                raise
 
     def measured(self, active: str = "True", reason: str = "ValidMetricFound", message: str = "") -> None:
         """Writes the autoscaler's status, as kube-controller-manager does, with a condition of long ago."""

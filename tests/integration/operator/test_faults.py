@@ -1,5 +1,6 @@
 """The API server refuses, forgets or stays silent, or two operators write; all of it converges."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from integration.operator_checks import children, converged, queue_size, serving
 from integration.operator_process import Process
 from integration.operator_runner import Model, RunningOperator
 from prometheus_client import REGISTRY
+from squeeze_operator import names, watch
 from squeeze_operator.snapshot import Served
 
 Make = Callable[..., Model]
@@ -236,6 +238,24 @@ def test_a_restarted_operator_writes_nothing(kserve_plane: ControlPlane, model: 
     assert written() == before
     assert {plural: found[0]["metadata"] for plural, found in children(digits).items()} == metadata
     assert digits.get()["metadata"]["generation"] == stored["generation"]
+
+
+def test_watchers_that_kopf_cannot_end_are_ended_and_all_kinds_watched_again(
+    proxy: FaultProxy, behind: RunningOperator, model: Make
+) -> None:
+    """They wait for their answers when kopf ends because a kind is not served."""
+    digits = serving(model)
+    proxy.unserved = "inferenceservices"
+    proxy.end_watches()
+    services = {names.INFERENCE_SERVICES}
+    eventually(lambda: not behind.health.watched(services), "its watcher has died", timeout=60)
+    # Longer than kopf's own patience with the others.
+    time.sleep(7)
+    proxy.unserved = None
+    kinds = {names.MODELS, *watch.OWNED} - {names.SCALED_OBJECTS}
+    eventually(lambda: behind.health.watched(kinds) == kinds, "all is watched again", timeout=120)
+    digits.change(scaling={"maxReplicas": 9})
+    converged(digits)
 
 
 @pytest.mark.usefixtures("operator")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -374,6 +375,22 @@ def test_sigterm_finishes_a_call_and_unready_shows(weights: str, tmp_path: Path)
         assert stub.ModelInfer(message).outputs, "answered while draining"
         assert predictor.process.wait(60) == 0
     assert "Traceback" not in predictor.log
+
+
+def test_without_a_drain_every_new_connection_brings_its_call(weights: str, tmp_path: Path) -> None:
+    """Where the server ends one before its call is there, the client opens the next, on and on."""
+    port = free_port()
+    tensor = triton_grpc.InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([PICTURE], dtype=np.object_))
+
+    def label(_: int) -> bytes:
+        with triton_grpc.InferenceServerClient(f"127.0.0.1:{port}") as client:
+            answer = client.infer("digits", [tensor], client_timeout=10).as_numpy("label")
+            return bytes(answer.flat[0])
+
+    flags = (f"--weights={weights}", f"--grpc-port={port}", "--drain-seconds=0")
+    with running(tmp_path, *flags), ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(label, range(80)))) == 1
 
 
 def test_a_taken_port_ends_the_start_with_its_name(weights: str, server: Server, tmp_path: Path) -> None:

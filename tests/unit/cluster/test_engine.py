@@ -1,11 +1,14 @@
-"""How Docker is configured where the runc stand-in is needed."""
+"""How Docker is configured where the runc stand-in is needed, and started after one that was killed."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from squeeze_cluster import engine, gobuild, paths
+from squeeze_cluster.errors import ClusterError
 
 
 @pytest.fixture
@@ -53,3 +56,35 @@ def test_nothing_is_written_where_nothing_is_missing(
     monkeypatch.setattr(engine, "lacks_sys_resource", lambda: False)
     engine._configure()
     assert not configured.exists()
+
+
+@pytest.mark.parametrize("number", [str(os.getpid()), "4194305", ""], ids=["reused", "gone", "empty"])
+def test_a_pid_file_that_names_no_engine_is_removed(
+    number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "containerd.pid"
+    file.write_text(number)
+    monkeypatch.setattr(engine, "PID_FILES", {file: "containerd"})
+    engine._forget_stale_pids()
+    assert not file.exists()
+
+
+def test_the_pid_file_of_a_program_that_runs_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "containerd.pid"
+    file.write_text(f"{os.getpid()}\n")
+    program = Path("/proc/self/comm").read_text().strip()
+    monkeypatch.setattr(engine, "PID_FILES", {file: program, tmp_path / "missing.pid": "dockerd"})
+    engine._forget_stale_pids()
+    assert file.exists()
+
+
+def test_an_engine_that_ends_at_once_is_told_with_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    monkeypatch.setattr(engine, "running", lambda: False)
+    script = "echo starting; echo failed to start containerd"
+    with engine._engine_log().open("wb") as log:
+        daemon = subprocess.Popen(["sh", "-c", script], stdout=log)
+    with pytest.raises(ClusterError, match=r"did not start: failed to start containerd \(more in"):
+        engine._await_answer(daemon)

@@ -57,7 +57,8 @@ def test_switch_needs_no_value_as_a_flag() -> None:
         (["--port", "eighty"], "--port must be a whole number"),
         (["--port", "65536"], "--port must be at least 0 and at most 65535"),
         (["--max-batch", "0"], "--max-batch must be at least 1"),
-        (["--queue-timeout", "nan"], "--queue-timeout must be at least"),
+        (["--queue-timeout", "nan"], "--queue-timeout must be a number, and not nan"),
+        (["--drain-seconds", "inf"], "--drain-seconds must be a number, and not inf"),
         (["--precision", "fp16"], "--precision must be one of auto, f32, bf16, int8"),
         (["--device", "tpu"], "--device must be one of auto, cpu, cuda"),
         (["--architecture", "resnet50"], "--architecture must be one of"),
@@ -65,7 +66,7 @@ def test_switch_needs_no_value_as_a_flag() -> None:
         (["--model-name", "a/b"], "--model-name must be"),
         (["--access-log", "true"], "--access-log must be a number"),
         (["--access-log", "1.5"], "--access-log must be at least 0 and at most 1"),
-        (["--access-log", "nan"], "--access-log must be at least 0"),
+        (["--access-log", "nan"], "--access-log must be a number, and not nan"),
         (["--mode", "x"], "unrecognized arguments"),
     ],
 )
