@@ -21,7 +21,7 @@ _TROUBLE_COLUMNS = {
 def platform() -> dashboard.Dashboard:
     """The dashboard, ready to build."""
     made = board("SqueezeServe / Platform", "squeezeserve-platform", "The operator and all models.", [])
-    for part in (_models, _work, _api, _process):
+    for part in (_models, _sleep, _work, _api, _process):
         part(made)
     return made
 
@@ -73,6 +73,36 @@ def _models(made: dashboard.Dashboard) -> None:
             "Each condition that is not as it should be, with its reason; operations.md says what to do.",
             "squeeze_operator_model_trouble",
             _TROUBLE_COLUMNS,
+        )
+    )
+
+
+def _sleep(made: dashboard.Dashboard) -> None:
+    made.with_row(dashboard.Row("Models that sleep"))
+    made.with_panel(
+        lines(
+            "Requests held",
+            "At the activator, until a replica of their model is ready.",
+            [query("sum(squeeze_activator_held_requests)", "held")],
+        )
+    )
+    handed_on = "sum by (code) (rate(squeeze_activator_handed_on_total[$__rate_interval]))"
+    refused = "sum by (cause) (rate(squeeze_activator_refused_total[$__rate_interval]))"
+    made.with_panel(
+        lines(
+            "Answers through the activator",
+            "Replicas' by code, and its own refusals by cause; operations.md says what to do.",
+            [query(handed_on, "{{code}}"), query(refused, "refused: {{cause}}")],
+            "reqps",
+            stacked=True,
+        )
+    )
+    made.with_panel(
+        lines(
+            "Wait for a replica",
+            "Of requests to models that sleep: about as long as a replica takes to start.",
+            quantiles("squeeze_activator_wait_seconds"),
+            "s",
         )
     )
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from squeeze_operator.arguments import seconds
+from squeeze_operator.arguments import port_number, seconds
 from squeeze_operator.names import Key
 from squeeze_operator.snapshot import NetworkRules, Options
 
@@ -135,8 +135,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             default=default(f"{whose}-architecture", ""),
             help=f"the only kubernetes.io/arch that --{whose}-image runs on; empty: all of the cluster's",
         )
-    for flag, port in (("health-port", 8081), ("metrics-port", 9090)):
-        parser.add_argument(f"--{flag}", type=_port, default=default(flag, str(port)), help="0 to 65535")
+    for flag, number in (("health-port", 8081), ("metrics-port", 9090)):
+        parser.add_argument(
+            f"--{flag}", type=port_number, default=default(flag, str(number)), help="0 to 65535"
+        )
     parser.add_argument("--log-format", choices=("json", "text"), default=default("log-format", "text"))
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     parser.add_argument("--log-level", choices=levels, default=default("log-level", "INFO"))
@@ -193,12 +195,6 @@ def _variable_of_replicas(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
     return name, value
-
-
-def _port(text: str) -> int:
-    if not 0 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port; use 0 to 65535")
-    return int(text)
 
 
 def _positive(text: str) -> int:

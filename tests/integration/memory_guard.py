@@ -35,8 +35,10 @@ def start(limit: int = LIMIT) -> None:
             pause.wait(EVERY_SECONDS)
         print(f"this test and its processes take over {limit / 2**30:.1f} GiB", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(file=2)
-        for child in psutil.Process().children(recursive=True):
+        children = psutil.Process().children(recursive=True)
+        for child in children:
             child.kill()
+        psutil.wait_procs(children, timeout=10)
         os._exit(1)
 
     threading.Thread(target=watch, name="memory guard", daemon=True).start()

@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from squeeze_operator.activator import slicewatch
 from squeeze_operator.activator.backends import Backends
+from squeeze_operator.activator.metrics import REGISTRY
 from squeeze_operator.activator.proxy import Proxy
 from squeeze_operator.activator.settings import Settings
 from squeeze_operator.health import Health, closing_pages
@@ -58,7 +59,7 @@ def _reports(count: Callable[[Key], int]) -> web.Application:
         return web.json_response({"held": count(key)})
 
     async def shown(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/held/{namespace}/{model}", held), web.get("/metrics", shown)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from squeeze_operator import names
-from squeeze_operator.arguments import seconds
+from squeeze_operator.arguments import port_number, seconds
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         ("most-requests", usual.most_requests, "most requests at a time"),
         ("most-bytes", usual.most_bytes, "most bytes of bodies at a time"),
     )
-    for flag, number, text in (*ports, *bounds):
-        parser.add_argument(f"--{flag}", type=_count, default=default(flag, number), help=text)
+    for kind, flags in ((port_number, ports), (_count, bounds)):
+        for flag, number, text in flags:
+            parser.add_argument(f"--{flag}", type=kind, default=default(flag, number), help=text)
     times = (
         ("hold-seconds", usual.hold_seconds, "longest wait for a replica; below the gateway's own"),
         ("answer-seconds", usual.answer_seconds, "longest silence of a replica that was asked"),

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from integration import activator_process
+from integration.activator_process import Activator, own_address, replica, slice_of
 from integration.apiserver import REPOSITORY, ControlPlane, eventually
 from integration.operator_process import Process
 from integration.operator_runner import Model
@@ -37,16 +39,21 @@ def ask(url: str, picture: bytes) -> None:
 
 
 @contextlib.contextmanager
-def load(url: str, clients: int = 4) -> Iterator[None]:
+def load(url: str, activator: Activator, namespace: str, clients: int = 4) -> Iterator[None]:
     """Rounds of requests from several clients at a time, until the end of the block."""
     over, picture = threading.Event(), inputs.png(600, 400)
 
-    def rounds() -> None:
+    def rounds(one: Callable[[], object]) -> None:
         while not over.is_set():
-            ask(url, picture)
+            one()
 
-    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
-        asking = [pool.submit(rounds) for _ in range(clients)]
+    def through() -> None:
+        activator.ask(namespace, "digits", b"7")
+        activator.ask(namespace, "nobody", b"7")
+
+    with concurrent.futures.ThreadPoolExecutor(clients + 1) as pool:
+        asking = [pool.submit(rounds, lambda: ask(url, picture)) for _ in range(clients)]
+        asking.append(pool.submit(rounds, through))
         try:
             yield
         finally:
@@ -67,19 +74,42 @@ def predictor(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+def activator(kserve_plane: ControlPlane, model: Callable[..., Model]) -> Iterator[Activator]:
+    """An activator that has a replica to hand requests on to."""
+    address, kube = own_address(), kserve_plane.client()
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{model().namespace}/endpointslices"
+    kube.create(path, slice_of("digits", address))
+    with (
+        replica(address) as port,
+        activator_process.running(kserve_plane.folder / "operator.kubeconfig", port) as started,
+    ):
+        yield started
+
+
+@pytest.fixture
 def watched(
-    kserve_plane: ControlPlane, model: Callable[..., Model], predictor: str, tmp_path: Path
+    kserve_plane: ControlPlane,
+    model: Callable[..., Model],
+    predictor: str,
+    activator: Activator,
+    tmp_path: Path,
 ) -> Iterator[PrometheusProcess]:
-    """A Prometheus that watches an operator with a sound and a broken model, and a predictor under load."""
+    """A Prometheus that watches an operator, and a predictor and an activator under load.
+
+    Of the operator's models one is sound and one broken.
+    """
     operator = Process(kserve_plane.folder / "operator.kubeconfig", tmp_path, "--resync-seconds=1")
     port, team = int(predictor.rpartition(":")[2]), model().namespace
     replicas = [
         pod(team, "digits-1", name, port, squeezeserve_io_model="digits") for name in ("http1", "grpc")
     ]
-    own = pod("squeezeserve-system", "operator-1", "metrics", operator.metrics)
-    prometheus = PrometheusProcess(
-        tmp_path, {"squeezeserve-models": replicas, "squeezeserve-operator": [own]}
-    )
+    ours = "squeezeserve-system"
+    pods = {
+        "squeezeserve-models": replicas,
+        "squeezeserve-operator": [pod(ours, "operator-1", "metrics", operator.metrics)],
+        "squeezeserve-activator": [pod(ours, "activator-1", "metrics", activator.reports)],
+    }
+    prometheus = PrometheusProcess(tmp_path, pods)
     try:
         eventually(lambda: operator.page("/readyz") == 200, "the operator is ready", timeout=60)
         prometheus.wait_until_ready()
@@ -88,7 +118,7 @@ def watched(
             each.create()
             each.kserve.service()
         digits.kserve.serve(2)
-        with load(predictor):
+        with load(predictor, activator, team):
             yield prometheus
     finally:
         prometheus.stop()
@@ -140,7 +170,9 @@ def test_every_panel_shows_something_and_every_rule_holds(
         "severity": "critical",
     }
     assert "The operator's reason is WaitingForKServe." in alert["annotations"]["description"]
+    ours = alerts(watched, "squeezeserve-system")
+    assert not {name for name in ours if name.startswith("SqueezeOperator")}, "the operator does its work"
     found = watched.get("targets?state=active")["activeTargets"]
     assert {target["health"] for target in found} == {"up"}
-    assert sorted(target["labels"]["pod"] for target in found) == ["digits-1", "operator-1"]
+    assert sorted(target["labels"]["pod"] for target in found) == ["activator-1", "digits-1", "operator-1"]
     assert {target["labels"].get("model") for target in found} == {None, "digits"}

@@ -68,7 +68,10 @@ def test_settings_come_from_flags_and_the_environment() -> None:
     assert (chosen.hold_seconds, chosen.most_requests, chosen.namespaces) == (20.0, 5, ("a", "b"))
 
 
-@pytest.mark.parametrize("flag", ["--hold-seconds=0", "--most-bytes=-1", "--port=x", "--nonsense"])
+@pytest.mark.parametrize(
+    "flag",
+    ["--hold-seconds=0", "--most-bytes=-1", "--port=x", "--report-port=65536", "--port=-1", "--nonsense"],
+)
 def test_a_wrong_setting_ends_with_a_usage(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse_settings([flag], {})
