@@ -10,6 +10,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import REGISTRY
 from squeeze_operator import metrics as operator_metrics
+from squeeze_operator.activator import metrics as activator_metrics
 from squeeze_predictor import metrics as predictor_metrics
 from unit.chart.chart_rendering import of_kind, scenario
 
@@ -25,12 +26,15 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def known() -> set[str]:
-    """The names of all series that the operator and the predictor export, and those of any Python process."""
+    """The names of all series that our programs export, and those of any Python process."""
     assert operator_metrics
     assert predictor_metrics
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     return {
-        family.name + suffix for family in REGISTRY.collect() for suffix in suffixes.get(family.type, ("",))
+        family.name + suffix
+        for registry in (REGISTRY, activator_metrics.REGISTRY)
+        for family in registry.collect()
+        for suffix in suffixes.get(family.type, ("",))
     }
 
 
