@@ -58,7 +58,7 @@ class FaultProxy:
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request that is not a watch."""
         self._epoch = 0
-        self._watches: set[web.Request] = set()
+        self._watches: list[web.Request] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._main, name="fault proxy", daemon=True)
@@ -154,7 +154,7 @@ class FaultProxy:
             self.expired_watches -= 1
             await response.write(json.dumps({"type": "ERROR", "object": GONE}).encode() + b"\n")
             return response
-        self._watches.add(request)
+        self._watches.append(request)
         try:
             with suppress(ConnectionError):
                 async for chunk in answer.content.iter_any():
@@ -163,7 +163,8 @@ class FaultProxy:
                         break
                     await response.write(chunk)
         finally:
-            self._watches.remove(request)
+            # Requests are mappings, and empty ones are equal.
+            self._watches = [each for each in self._watches if each is not request]
         return response
 
     def _call(self, request: web.Request, after: bool) -> bool:
