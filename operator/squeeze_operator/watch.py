@@ -224,9 +224,8 @@ async def _ended(watching: asyncio.Task[None]) -> None:
     """
     await asyncio.wait([watching], timeout=HALT_SECONDS)
     while not watching.done():
-        for task in asyncio.all_tasks():
-            if task.get_name().startswith(_WATCHER):
-                task.cancel()
+        for watcher in _watchers():
+            watcher.cancel()
         await asyncio.wait([watching], timeout=1)
     await watching
 
@@ -236,7 +235,11 @@ def running_watchers() -> frozenset[str]:
 
     kopf goes on without a watcher that has died of an error, so the health pages count them.
     """
-    return frozenset(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER))
+    return frozenset(watcher.get_name() for watcher in _watchers())
+
+
+def _watchers() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER)]
 
 
 def quiet_logs() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from integration.apiserver import eventually, free_port
+from integration.apiserver import answers, eventually, free_port
 
 
 def own_address() -> str:
@@ -83,15 +83,8 @@ def running(kubeconfig: Path, replica_port: int) -> Iterator[Activator]:
     )
     try:
         page = f"http://127.0.0.1:{ports['health-port']}/readyz"
-        eventually(lambda: _ok(page), "the activator is ready", timeout=60)
+        eventually(lambda: answers(page), "the activator is ready", timeout=60)
         yield Activator(process, ports["port"], ports["report-port"])
     finally:
         process.kill()
         process.wait()
-
-
-def _ok(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False

@@ -67,6 +67,14 @@ def free_port() -> int:
         return port
 
 
+def answers(url: str) -> bool:
+    """Whether a page is there, and well."""
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
 def eventually(look: Callable[[], T | None], what: str, timeout: float = 20.0) -> T:
     """The first true answer of `look`; fails, naming `what`, after `timeout` seconds."""
     deadline = time.monotonic() + timeout

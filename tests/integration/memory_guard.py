@@ -8,6 +8,7 @@ import faulthandler
 import os
 import sys
 import threading
+import time
 
 import psutil
 
@@ -30,9 +31,8 @@ def start(limit: int = LIMIT) -> None:
     """Watch from a thread; beyond `limit` bytes, tell where every thread is and end at once."""
 
     def watch() -> None:
-        pause = threading.Event()
         while taken() < limit:
-            pause.wait(EVERY_SECONDS)
+            time.sleep(EVERY_SECONDS)
         print(f"this test and its processes take over {limit / 2**30:.1f} GiB", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(file=2)
         children = psutil.Process().children(recursive=True)

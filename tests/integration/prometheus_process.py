@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import yaml
-from integration.apiserver import REPOSITORY, eventually, free_port
+from integration.apiserver import REPOSITORY, answers, eventually, free_port
 from prometheus_programs import program
 
 Pod = dict[str, str]
@@ -64,10 +64,7 @@ class PrometheusProcess:
 
     def _ready(self) -> bool:
         assert self._child.poll() is None, self._log.read_text()
-        try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+        return answers(f"{self.url}/-/ready")
 
 
 def _static(pod: Pod) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from integration import apiserver
-from integration.apiserver import OPERATOR_TOKEN, OPERATOR_USER, ControlPlane, Kube, free_port
+from integration.apiserver import OPERATOR_TOKEN, OPERATOR_USER, ControlPlane, Kube, answers, free_port
 from integration.chart.release import ApiServer, Helm
 from integration.training_runner import TRAININGS, training
 from unit.chart.chart_rendering import CHART, operator_container, rendered
@@ -53,13 +53,6 @@ def running_operator(plane: ControlPlane, folder: Path, *values: str) -> Iterato
         process.terminate()
         process.wait(timeout=60)
         print(log.read_text())  # pytest shows it where the test fails
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def create_both(kube: Kube, namespace: str) -> None:
