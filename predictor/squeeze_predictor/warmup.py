@@ -21,8 +21,10 @@ from squeeze_predictor.parts import Inputs
 
 SECONDS = 1.5
 """For all sizes together, where there are several."""
-SECONDS_OF_ONE = 0.3
-"""Three periods of the kernel's CPU quota."""
+SECONDS_OF_ONE = 0.1
+"""Longer gives figures that are no closer to each other: the machine changes more than they do."""
+SECONDS_OF_ONE_CUT_SHORT = 0.3
+"""Three periods of the kernel's CPU quota, where that stops the threads within each."""
 # A larger batch has to be worth the time that its first picture waits for the last.
 WORTH = 1.05
 
@@ -54,7 +56,8 @@ def typical_picture(crop: int) -> bytes:
 
 def measure(steps: Steps, sizes: Sequence[int], workers: int, cpus: float) -> tuple[Rate, ...]:
     """A rate for each size of a batch. ``workers`` threads decode; ``cpus`` is the quota, in CPUs."""
-    seconds = SECONDS_OF_ONE if len(sizes) == 1 else SECONDS / len(sizes)
+    alone = SECONDS_OF_ONE_CUT_SHORT if cpus < workers else SECONDS_OF_ONE
+    seconds = alone if len(sizes) == 1 else SECONDS / len(sizes)
     return tuple(
         _one_by_one(steps, workers, cpus, seconds)
         if size == 1

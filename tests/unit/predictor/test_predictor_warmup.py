@@ -39,6 +39,17 @@ def test_a_quota_bounds_the_rate_however_fast_the_measurement_went() -> None:
     assert whole.seconds >= 0.012
 
 
+@pytest.mark.parametrize(
+    ("cpus", "seconds"), [(1.0, warmup.SECONDS_OF_ONE), (0.9, warmup.SECONDS_OF_ONE_CUT_SHORT)]
+)
+def test_threads_that_the_quota_stops_are_watched_for_some_of_its_periods(
+    cpus: float, seconds: float
+) -> None:
+    calls = []
+    (rate,) = warmup.measure(Steps(picture, lambda _: calls.append(time.monotonic())), (1,), 1, cpus)
+    assert calls[-1] - calls[0] >= seconds - 10 * rate.seconds
+
+
 def test_a_device_that_likes_batches_gets_large_ones() -> None:
     rates = warmup.measure(Steps(picture, slow_alone), (1, 4, 8), workers=2, cpus=64)
     assert [rate.batch for rate in rates] == [1, 4, 8]
