@@ -64,12 +64,14 @@ def start(artifact: Artifact, wish: Wish) -> Chosen:
             engine = make()
             return Chosen(engine, golden.prove(engine, _proof(engine, artifact, proof)), tuple(passed_over))
         except (EngineError, ImportError) as error:
-            passed_over.append(str(error))
+            why = str(error)
         except DeviceError as error:
             if wish.device == "cuda" and not wish.cpu_fallback:
                 raise
-            passed_over.append(error.message)
-        log.warning("an engine is passed over: %s", passed_over[-1])
+            why = error.message
+        if why not in passed_over:
+            passed_over.append(why)
+            log.warning("an engine is passed over: %s", why)
     raise EngineError("no engine computes this network: " + "; ".join(passed_over))
 
 
@@ -86,7 +88,11 @@ def gpu_files(root: Path = Path("/")) -> bool:
 def _candidates(artifact: Artifact, wish: Wish) -> Iterator[Callable[[], Engine]]:
     asked = _precisions(wish)
     if wish.device != "cpu" and wish.engine != "openvino" and (wish.device == "cuda" or gpu_files()):
-        yield from (partial(_torch, artifact, "cuda", wish, precision) for precision in asked)
+        yield from (
+            partial(_torch, artifact, "cuda", wish, precision, graphs)
+            for precision in asked
+            for graphs in (True, False)
+        )
     if wish.device == "cuda" and not wish.cpu_fallback:
         return
     if wish.engine != "torch":
@@ -125,7 +131,9 @@ def _openvino(artifact: Artifact, wish: Wish, precision: Precision) -> Engine:
         raise EngineError(f"openvino cannot compile the network in {precision}: {error}") from error
 
 
-def _torch(artifact: Artifact, device: Device, wish: Wish, precision: Precision) -> Engine:
+def _torch(
+    artifact: Artifact, device: Device, wish: Wish, precision: Precision, graphs: bool = False
+) -> Engine:
     if device == "cuda" and not gpu_files():
         raise DeviceError(
             "no CUDA device is visible here: give the pod a GPU (spec.accelerator.gpus: 1), or use the CPU."
@@ -135,4 +143,4 @@ def _torch(artifact: Artifact, device: Device, wish: Wish, precision: Precision)
         raise error(f"torch is not installed: take the predictor image that is built with TORCH={device}.")
     from squeezenet.engines.torch_engine import TorchEngine
 
-    return TorchEngine(artifact, device, wish.threads, precision)
+    return TorchEngine(artifact, device, wish.threads, precision, graphs)
