@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from bench import processes
+from bench.load import Result
 from bench.plan import OUT
 
 Json = dict[str, Any]
@@ -60,12 +61,20 @@ class Limit:
 
     def begin(self) -> None:
         """Starts the loop; `end` has to follow."""
-        assert self._process.stdin
-        print(self._seconds, file=self._process.stdin, flush=True)
+        self._ask(str(self._seconds))
 
     def end(self) -> float:
         """Waits for the loop's end; pictures a second."""
         return float(self._line())
+
+    def by_the_clock(self, per_second: float, seconds: float) -> Result:
+        """So many pictures a second, each from when it was due; nobody else may be at work."""
+        self._ask(f"{seconds} {per_second}")
+        return Result(seconds, json.loads(self._line()))
+
+    def _ask(self, line: str) -> None:
+        assert self._process.stdin
+        print(line, file=self._process.stdin, flush=True)
 
     def _line(self) -> str:
         assert self._process.stdout

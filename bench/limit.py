@@ -1,10 +1,10 @@
 """What one core can do with no server: loops over decode, preprocess and infer, part by part and whole.
 
 Run as a process of its own, pinned to one core. `python -m bench.limit WEIGHTS SECONDS` times everything and
-prints JSON. `python -m bench.limit WEIGHTS LOOP PICTURE` times one loop again for each line of seconds on
-standard input: a shared machine is faster at one minute than at the next, so whoever is measured is measured
-beside the limit of that very minute. Answers go to standard output, whatever a library prints there to
-standard error.
+prints JSON. `python -m bench.limit WEIGHTS LOOP PICTURE` times one loop again for each line of standard
+input, `SECONDS` as fast as it goes or `SECONDS PER_SECOND` by the clock: a shared machine is faster at one
+minute than at the next, so whoever is measured is measured beside the limit of that very minute. Answers go
+to standard output, whatever a library prints there to standard error.
 """
 
 from __future__ import annotations
@@ -118,18 +118,27 @@ def loops(artifact: Artifact, infers: Infers, picture: Picture) -> dict[str, Cal
 
 
 def again(answers: TextIO, weights: str, loop: str, picture_name: str) -> None:
-    """Times one loop for each line of seconds on standard input, and prints pictures a second."""
+    """Times one loop for each line of standard input: prints pictures a second, or each picture's seconds."""
     artifact = artifacts.load(weights)
     picture = next(one for one in pictures.load() if one.name == picture_name)
     work = loops(artifact, engines(artifact), picture)[loop]
     work()
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        count, began = 0, time.perf_counter()
-        while time.perf_counter() - began < float(line):
-            work()
-            count += 1
-        print(count / (time.perf_counter() - began), file=answers, flush=True)
+        seconds, *per_second = map(float, line.split())
+        found = by_the_clock(work, seconds, *per_second) if per_second else once(work, seconds)
+        print(json.dumps(found), file=answers, flush=True)
+
+
+def by_the_clock(work: Callable[[], object], seconds: float, per_second: float) -> list[float]:
+    """A call each 1/per_second seconds, or later where the last took longer; seconds from due to done."""
+    latencies, began = [], time.perf_counter()
+    for number in range(int(per_second * seconds)):
+        due = began + number / per_second
+        time.sleep(max(0.0, due - time.perf_counter()))
+        work()
+        latencies.append(time.perf_counter() - due)
+    return latencies
 
 
 def difference(artifact: Artifact, infer: Infer, picture: Picture) -> float:
@@ -149,14 +158,16 @@ def answer(artifact: Artifact, logits: NDArray[np.float32]) -> bytes:
 def rate(work: Callable[[], object], seconds: float) -> float:
     """Calls a second: the best of three runs, since whatever else runs can only slow it down."""
     work()
-    best = 0.0
-    for _ in range(3):
-        count, began = 0, time.perf_counter()
-        while time.perf_counter() - began < seconds / 3 or not count:
-            work()
-            count += 1
-        best = max(best, count / (time.perf_counter() - began))
-    return best
+    return max(once(work, seconds / 3) for _ in range(3))
+
+
+def once(work: Callable[[], object], seconds: float) -> float:
+    """Calls a second in that time, at least one call."""
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds or not count:
+        work()
+        count += 1
+    return count / (time.perf_counter() - began)
 
 
 def answers_only() -> TextIO:

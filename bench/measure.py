@@ -14,7 +14,7 @@ import grpc
 import psutil
 import uvloop
 
-from bench import contestants, load, overload, processes, protocols, report
+from bench import contestants, load, overload, processes, protocols, report, steady
 from bench.beside import Limit
 from bench.client import Client
 from bench.contestants import Contestant
@@ -82,8 +82,9 @@ async def _ours(
     found["pictures"] = {one.name: await closed(bench, raw, one, process) for one in chosen}
     others = await _other_protocols(bench, client, path, ports[1], chosen[0], process)
     found["protocols"] = {"raw": found["pictures"][chosen[0].name], **others}
-    capacity = report.rate(found["protocols"]["raw"])
-    found |= await _by_the_clock(bench, raw, ports[0], chosen[0], process, capacity)
+    found["open_70_percent"] = await steady.measure(raw, chosen[0], bench.beside, bench.plan)
+    capacity, health = report.rate(found["protocols"]["raw"]), Client("127.0.0.1", ports[0])
+    found["overload_3x"] = await overload.measure(raw, health, chosen[0], process, capacity, bench.plan)
     found["resident_mb"] = processes.resident_mb(process)
     return found
 
@@ -98,17 +99,6 @@ async def _other_protocols(
             "gRPC": protocols.grpc_v2(channel, "squeezenet"),
         }
         return {name: await closed(bench, send, picture, process) for name, send in sends.items()}
-
-
-async def _by_the_clock(
-    bench: Bench, raw: Send, port: int, picture: Picture, process: psutil.Process, capacity: float
-) -> Json:
-    """The open loop at 70 % of the capacity, and at three times the capacity."""
-    plan = bench.plan
-    steady = await load.open_loop(raw, picture, 0.7 * capacity, 2 * plan.seconds)
-    health = Client("127.0.0.1", port)
-    flooded = await overload.measure(raw, health, picture, process, capacity, plan)
-    return {"open_70_percent": steady.summary(), "overload_3x": flooded}
 
 
 def peer(bench: Bench, one: Contestant, picture: Picture) -> Json:

@@ -19,7 +19,6 @@ from bench.protocols import Send
 
 TIMES = 3
 STRETCHES = 2
-CLIENTS = 8
 PROBE = b"GET /v2/health/live HTTP/1.1\r\nHost: bench\r\n\r\n"
 PROBE_SECONDS = 1.0
 """Between two probes, and how long one may take: the shortest that Kubernetes knows."""
@@ -35,23 +34,18 @@ async def measure(
     `goodput_vs_capacity` is the median over the stretches.
     """
     flooded, shares, watched = load.Result(0.0), [], Watched()
-    before = await _capacity(send, picture, plan.seconds)
+    before = await load.capacity(send, picture, plan.seconds)
     for _ in range(STRETCHES):
         watching = asyncio.create_task(_watch(health, process, watched))
         stretch = await load.open_loop(send, picture, TIMES * capacity, plan.overload_seconds / STRETCHES)
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
-        after = await _capacity(send, picture, plan.seconds)
+        after = await load.capacity(send, picture, plan.seconds)
         shares.append(stretch.summary()["per_second"] / statistics.mean((before, after)))
         flooded.add(stretch)
         before = after
     return flooded.summary() | {"goodput_vs_capacity": statistics.median(shares)} | watched.summary()
-
-
-async def _capacity(send: Send, picture: Picture, seconds: float) -> float:
-    """Pictures a second of clients that never leave the server idle and are never refused."""
-    return (await load.closed_loop(send, picture, CLIENTS, seconds)).summary()["per_second"]
 
 
 @dataclass(frozen=True)

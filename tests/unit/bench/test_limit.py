@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from itertools import count
 
 from squeezenet import artifact as artifacts
 from squeezenet.preprocess import to_pixels
@@ -49,3 +51,15 @@ def test_standard_output_holds_answers_alone() -> None:
     )
     assert done.stdout == "answer\n"
     assert "noise" in done.stderr
+
+
+def test_a_stall_of_the_loop_shows_in_all_that_was_due_meanwhile() -> None:
+    calls = count()
+
+    def stalls_once() -> None:
+        if next(calls) == 10:
+            time.sleep(0.3)
+
+    latencies = limit.by_the_clock(stalls_once, seconds=0.6, per_second=100)
+    assert len(latencies) == 60
+    assert sum(latency > 0.1 for latency in latencies) >= 15
