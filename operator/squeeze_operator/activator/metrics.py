@@ -23,7 +23,7 @@ REFUSED = Counter(
     ["cause"],
     registry=REGISTRY,
 )
-for _cause in ("full", "large", "late", "lost", "unknown"):
+for _cause in ("full", "large", "late", "lost", "slow", "unknown"):
     REFUSED.labels(_cause)
 WAIT_SECONDS = Histogram(
     "squeeze_activator_wait_seconds",

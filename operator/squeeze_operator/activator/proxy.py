@@ -3,6 +3,7 @@
 A prediction changes nothing, so a request whose replica dies before it begins to answer is given to another.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -55,6 +56,10 @@ def passed_on(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
     return CIMultiDict(kept)
 
 
+class TooSlow(Exception):
+    """A client took too long to send a body; it must not keep a place meanwhile."""
+
+
 class Proxy:
     """Answers every request. Make it in a running event loop."""
 
@@ -71,25 +76,29 @@ class Proxy:
         await self._http.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The replica's answer, or the activator's own: 404, 413, 502, 503 or 504."""
+        """The replica's answer, or the activator's own: 404, 408, 413, 503 or 504."""
         model = model_of(request.headers)
         if model is None or not self._backends.known(model):
             return refusal(404, "unknown", "no model of this cluster is behind this host")
         if not self._backends.ready(model):
             # Also where it is refused below: somebody wants this model.
             self._backends.note_arrival(model)
+        until = time.monotonic() + self._settings.hold_seconds
         try:
             with self._budget.place() as place:
-                body = await _read(request, place)
-                return await self._answer(request, model, body)
+                body = await _read(request, place, self._settings.hold_seconds)
+                return await self._answer(request, model, body, until)
+        except TooSlow:
+            return closed(refusal(408, "slow", "the rest of the body did not arrive in time"))
         except Full:
             return refusal(503, "full", "too many requests wait for models that sleep")
         except TooLarge:
             return refusal(413, "large", f"a body may have {self._settings.most_bytes} bytes here")
 
-    async def _answer(self, request: web.Request, model: Key, body: bytes) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, model: Key, body: bytes, until: float
+    ) -> web.StreamResponse:
         began = time.monotonic()
-        until = began + self._settings.hold_seconds
         with self._backends.waiting(model):
             while True:
                 for address in self._backends.in_turn(model):
@@ -135,15 +144,25 @@ class Proxy:
             return response
 
 
-async def _read(request: web.Request, place: Place) -> bytes:
-    """The whole body, so that it can be sent twice. Raises Full, TooLarge."""
+async def _read(request: web.Request, place: Place, seconds: float) -> bytes:
+    """The whole body, so that it can be sent twice. Raises Full, TooLarge, TooSlow."""
     place.grow_to(request.content_length or 0)
     chunks, size = [], 0
-    async for chunk in request.content.iter_chunked(CHUNK_BYTES):
-        size += len(chunk)
-        place.grow_to(size)
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.content.iter_chunked(CHUNK_BYTES):
+                size += len(chunk)
+                place.grow_to(size)
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise TooSlow from error
     return b"".join(chunks)
+
+
+def closed(response: web.Response) -> web.Response:
+    """The last answer of its connection, whose client has not sent all that it announced."""
+    response.force_close()
+    return response
 
 
 def refusal(status: int, cause: str, text: str) -> web.Response:

@@ -55,7 +55,11 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         for flag, number, text in flags:
             parser.add_argument(f"--{flag}", type=kind, default=default(flag, number), help=text)
     times = (
-        ("hold-seconds", usual.hold_seconds, "longest wait for a replica; below the gateway's own"),
+        (
+            "hold-seconds",
+            usual.hold_seconds,
+            "longest wait for a body and a replica; below the gateway's own",
+        ),
         ("answer-seconds", usual.answer_seconds, "longest silence of a replica that was asked"),
     )
     for flag, duration, text in times:

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import ClientError, ClientTimeout, web
+from squeeze_operator.activator.metrics import REGISTRY
 from squeeze_operator.activator.proxy import model_of, passed_on
 from squeeze_operator.names import Key
 from unit.activator.served import DIGITS, HEADERS, Running, activator, replica, slice_of
+from yarl import URL
 
 PATH = "/v1/models/digits:predict?top_k=3"
 BODY = bytes(range(256)) * 1000
@@ -48,6 +50,25 @@ async def test_a_request_waits_for_a_replica_and_is_handed_on_unchanged() -> Non
     assert (status, body) == (200, BODY)
     assert (headers["X-Method"], headers["X-Path"]) == ("POST", PATH)
     assert headers["X-Host"] == running.url.removeprefix("http://")
+
+
+async def test_a_client_that_does_not_send_its_body_keeps_no_place() -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: digits-predictor.team\r\nContent-Length: 9\r\n\r\nhalf"
+
+    async with (
+        replica(echo) as port,
+        activator(replica_port=port, most_requests=1, hold_seconds=0.5) as running,
+    ):
+        running.backends.deliver(slice_of("127.0.0.1"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(running.url).port)
+        writer.write(head.encode())
+        await until(lambda: REGISTRY.get_sample_value("squeeze_activator_held_bytes") == 9)
+        assert (await ask(running, b""))[0] == 503, "there is one place alone"
+        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert told.startswith(b"HTTP/1.1 408 ")
+        assert b"Connection: close" in told
+        assert (await ask(running))[0] == 200
+        writer.close()
 
 
 async def test_an_answer_arrives_as_it_is_made() -> None:
