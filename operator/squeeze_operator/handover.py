@@ -36,13 +36,10 @@ class Scalers(NamedTuple):
 def scalers(snapshot: Snapshot) -> Scalers:
     """The live autoscalers of a model."""
     live = snapshot.children.get(names.AUTOSCALERS.kind)
-    scaled_object = snapshot.children.get(names.SCALED_OBJECTS.kind)
-    if scaled_object is not None and not snapshot.owns(scaled_object):
-        scaled_object, of_keda = None, False
-    else:
-        of_keda = live is not None and _made_by_keda(live, snapshot.key.name)
-    ours = live is not None and snapshot.owns(live)
-    return Scalers(live if ours else None, scaled_object, live if of_keda else None)
+    scaled_object = snapshot.own(names.SCALED_OBJECTS.kind)
+    a_strangers = scaled_object is None and names.SCALED_OBJECTS.kind in snapshot.children
+    of_keda = live is not None and not a_strangers and _made_by_keda(live, snapshot.key.name)
+    return Scalers(snapshot.own(names.AUTOSCALERS.kind), scaled_object, live if of_keda else None)
 
 
 def foreign(snapshot: Snapshot, spec: ModelSpec) -> str | None:

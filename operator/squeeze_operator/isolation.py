@@ -24,8 +24,8 @@ def isolation(snapshot: Snapshot, spec: ModelSpec) -> tuple[tuple[Json, ...], tu
     rules = snapshot.options.network_rules
     if rules is not None:
         return (network_policy(snapshot.model["metadata"], spec, rules),), ()
-    live = snapshot.children.get(names.NETWORK_POLICIES.kind)
-    return (), (live,) if live is not None and snapshot.owns(live) else ()
+    live = snapshot.own(names.NETWORK_POLICIES.kind)
+    return (), () if live is None else (live,)
 
 
 def network_policy(metadata: Mapping[str, Any], spec: ModelSpec, rules: NetworkRules) -> Json:

@@ -51,7 +51,7 @@ def sleep(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Sleep
     """What follows for a model; what is there stays where its spec is not in force."""
     if snapshot.options.activator is None:
         return Sleep()
-    live, scaled_object = _ours(snapshot, names.ENDPOINT_SLICES.kind), scaled(snapshot)
+    live, scaled_object = snapshot.own(names.ENDPOINT_SLICES.kind), snapshot.own(names.SCALED_OBJECTS.kind)
     active = scaled_object is not None and is_true(scaled_object.get("status"), "Active")
     standing = live is not None and bool(snapshot.activators)
     reason = _reason(snapshot, rollout) if standing else None
@@ -72,11 +72,6 @@ def sleep(snapshot: Snapshot, spec: ModelSpec | None, rollout: Rollout) -> Sleep
         waking_first=_waking_first(snapshot, spec, rollout),
         wake_seconds=_wake_seconds(snapshot) if may_sleep else None,
     )
-
-
-def scaled(snapshot: Snapshot) -> Live | None:
-    """The live ScaledObject, where it is this model's."""
-    return _ours(snapshot, names.SCALED_OBJECTS.kind)
 
 
 def serving_condition(state: Sleep) -> Condition | None:
@@ -105,7 +100,7 @@ def _waking_first(snapshot: Snapshot, spec: ModelSpec, rollout: Rollout) -> bool
 
     A Deployment without replicas would replace nothing by something that nobody has seen answer.
     """
-    scaled_object = scaled(snapshot)
+    scaled_object = snapshot.own(names.SCALED_OBJECTS.kind)
     if rollout.current or scaled_object is None or snapshot.deployment is None:
         return False
     if spec.scaling.metric not in KEDA_METRICS:
@@ -128,11 +123,6 @@ def _given_up(deployment: Live) -> bool:
 
 def _at_zero(scaled_object: Live | None) -> bool:
     return scaled_object is not None and scaled_object["spec"].get("minReplicaCount") == 0
-
-
-def _ours(snapshot: Snapshot, kind: str) -> Live | None:
-    found = snapshot.children.get(kind)
-    return found if found is not None and snapshot.owns(found) else None
 
 
 def _wake_seconds(snapshot: Snapshot) -> int | None:

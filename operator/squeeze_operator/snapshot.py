@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from squeeze_operator import names
 from squeeze_operator.names import Key
 from squeeze_operator.ownership import controls
 
@@ -104,7 +105,11 @@ class Snapshot:
     @property
     def service(self) -> Json | None:
         """The live InferenceService, where it is ours."""
-        live = self.children.get("InferenceService")
+        return self.own(names.INFERENCE_SERVICES.kind)
+
+    def own(self, kind: str) -> Json | None:
+        """The live child of a kind, where it is this model's; a foreign one of the same name is not."""
+        live = self.children.get(kind)
         return live if live is not None and self.owns(live) else None
 
     def owns(self, child: Json) -> bool:
