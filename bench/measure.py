@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import grpc
@@ -107,21 +108,30 @@ def peer(bench: Bench, one: Contestant, picture: Picture) -> Json:
     With dynamic batching it is measured with the most clients alone, since batches need a queue.
     """
     about = {"engine": one.engine, "batch": one.batch}
-    log = OUT / f"{one.title.replace(', ', '-').replace(' ', '-')}.log"
     try:
-        python = processes.environment(one.requirements)
-        port = processes.free_port()
-        command = processes.pinned((SERVER_CORE,), one.started(python, port))
-        with processes.running(command, one.variables(bench.weights, port), log) as process:
-            return about | run(_peer(bench, one, port, picture, process))
+        with serving(bench.weights, one) as server:
+            return about | run(_peer(bench, one, server, picture))
     except subprocess.CalledProcessError as error:
         return about | {"failed": f"cannot be installed: {error}"}
     except TimeoutError as error:
-        return about | {"failed": f"{error}: see {log.name}"}
+        return about | {"failed": f"{error}: see {_log(one).name}"}
 
 
-async def _peer(bench: Bench, one: Contestant, port: int, picture: Picture, process: psutil.Process) -> Json:
-    send = protocols.over_http(Client("127.0.0.1", port), one.protocol, one.path)
+@contextlib.contextmanager
+def serving(weights: str, one: Contestant) -> Iterator[Started]:
+    """A contestant on one core. Raises CalledProcessError where it cannot be installed."""
+    python, port = processes.environment(one.requirements), processes.free_port()
+    command = processes.pinned((SERVER_CORE,), one.started(python, port))
+    with processes.running(command, one.variables(weights, port), _log(one)) as process:
+        yield Started(protocols.over_http(Client("127.0.0.1", port), one.protocol, one.path), process)
+
+
+def _log(one: Contestant) -> Path:
+    return OUT / f"{one.title.replace(', ', '-').replace(' ', '-')}.log"
+
+
+async def _peer(bench: Bench, one: Contestant, server: Started, picture: Picture) -> Json:
+    send, process = server
     seconds = await first_answer(send, picture, process)
     measured = await closed(bench, send, picture, process, most=one.batch > 1)
     memory = processes.resident_mb(process)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.contestants import OURS
+
 Json = dict[str, Any]
 
 ADMITTED = 65
@@ -19,8 +21,8 @@ def ratios(results: Json) -> Json:
     ours, ours_of_limit = results["ours"], of_limit(results["ours"]["pictures"][picture])
     two_cores, two_cores_limit = (results["cores"][who]["ratio"] for who in ("server", "loop"))
     alone, flooded = ours["pictures"][picture]["1"], ours["overload_3x"]
-    steady, steady_limit = (_tail(ours["open_70_percent"][who]) for who in ("server", "loop"))
-    documented, same_engine = best_peer(results, "torch"), best_peer(results, "openvino")
+    steady, steady_limit = (ours["open_70_percent"][who]["p99_vs_p50"] for who in ("server", "loop"))
+    documented = best_peer(results, "torch")
     bf16 = best_peer(results, "bf16")
     fastapi = results["peers"].get("FastAPI, torch", {}).get("first_answer_s")
     return {
@@ -30,7 +32,7 @@ def ratios(results: Json) -> Json:
         },
         "throughput_vs_best_peer": ours_of_limit / documented if documented else None,
         "bf16_vs_best_peer": bf16 / documented if bf16 and documented else None,
-        "throughput_vs_best_peer_same_engine": ours_of_limit / same_engine if same_engine else None,
+        "throughput_vs_best_peer_same_engine": _closest(results["rivals"]),
         "two_cores_vs_one": two_cores,
         "two_cores_limit_vs_one": two_cores_limit,
         "two_cores_vs_limit": two_cores / two_cores_limit,
@@ -61,10 +63,6 @@ def _share(one: Json) -> float:
     return float(one["per_second"] / one["limit_beside"])
 
 
-def _tail(one: Json) -> float:
-    return float(one["p99_ms"] / one["p50_ms"])
-
-
 def load_cores(by_concurrency: Json) -> float:
     """The most of a core that the load generator took, over the concurrencies."""
     return float(max(one["load_cores"] for one in by_concurrency.values()))
@@ -85,6 +83,12 @@ def best_peer(results: Json, engine: str) -> float | None:
         if results["peers"][title]["engine"] == engine
     ]
     return max(shares, default=None)
+
+
+def _closest(rivals: Json) -> float | None:
+    """Ours over the best of them, turn by turn."""
+    found = [one["ours_vs_it"] for name, one in rivals.items() if name != OURS]
+    return min(found, default=None)
 
 
 def _throttled_periods(throttling: Json) -> float | None:

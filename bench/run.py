@@ -28,6 +28,7 @@ from bench import (
     plots,
     processes,
     report,
+    rivals,
     tables,
     throttling,
 )
@@ -77,11 +78,15 @@ def side_by_side(plan: Plan, weights: str, loop: str) -> Json:
         say("SqueezeServe and the limit on one core and on two")
         with limits[1] as second:
             found = cores.measure(weights, chosen[0], (first, second), plan.seconds, plan.rounds)
-        return {
-            "cores": found,
-            "ours": ours,
-            "peers": peers(bench, chosen[0]),
-        }
+        others = peers(bench, chosen[0])
+    say("SqueezeServe and the best with the same engine")
+    closest = rivals.best(report.peers_of_limit({"peers": others}), contestants.peers())
+    return {
+        "cores": found,
+        "ours": ours,
+        "peers": others,
+        "rivals": rivals.measure(weights, chosen[0], closest, plan),
+    }
 
 
 def peers(bench: Bench, picture: Picture) -> Json:

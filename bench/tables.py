@@ -25,8 +25,10 @@ def table(results: Json) -> str:
         cores(results["cores"]),
         _breakdown(results["breakdown_ms"]),
         _protocols(results["ours"]["protocols"]),
+        steady(results["ours"]["open_70_percent"]),
         _overload(results["ours"]["overload_3x"]),
         _servers(results),
+        rivals(results["rivals"]),
         throttling(results["throttling"]),
         _gateway(results["gateway"]),
     ]
@@ -81,6 +83,29 @@ def _protocols(protocols: Json) -> str:
     ]
     head = ("SqueezeServe, one core", "pictures/s", "of the limit", "p50 alone, ms", "CPU ms", "load's cores")
     return _markdown([head, *rows])
+
+
+def steady(measured: Json) -> str:
+    rows = {"loop, no server": measured["loop"], "SqueezeServe": measured["server"]}
+    return _markdown(
+        [
+            (
+                "70 % of the capacity, by the clock",
+                "pictures/s",
+                "p50 / p99, ms",
+                "p99 / p50, median of turns",
+            ),
+            *(
+                (
+                    name,
+                    f"{a['per_second']:.1f}",
+                    f"{a['p50_ms']:.1f} / {a['p99_ms']:.1f}",
+                    f"{a['p99_vs_p50']:.2f}",
+                )
+                for name, a in rows.items()
+            ),
+        ]
+    )
 
 
 def _overload(one: Json) -> str:
@@ -139,6 +164,12 @@ def _server(title: str, one: Json) -> tuple[str, ...]:
         f"{one['first_answer_s']:.1f}",
         f"{load_cores(figures):.3f}",
     )
+
+
+def rivals(measured: Json) -> str:
+    """Ours and the best with the same engine."""
+    rows = [(name, f"{one['per_second']:.1f}", f"{one['ours_vs_it']:.2f}") for name, one in measured.items()]
+    return _markdown([("the same engine, in turns", "pictures/s", "SqueezeServe's over it"), *rows])
 
 
 def throttling(found: Json) -> str:

@@ -32,6 +32,7 @@ FLOODED = {
     "resident_mb_first": 150.0,
     "resident_mb_last": 152.0,
 }
+STEADY = {"per_second": 25.0, "p50_ms": 30.0, "p99_ms": 50.0}
 TORCH = {"engine": "torch", "batch": 1, "first_answer_s": 12.0, "resident_mb": 900.0}
 
 
@@ -42,8 +43,8 @@ def results() -> dict[str, Any]:
         "protocols": {"raw": closed(30, 36), "gRPC": closed(29, 34)},
         "pictures": {"600x400": closed(30, 36)},
         "open_70_percent": {
-            "server": {"p50_ms": 30.0, "p99_ms": 45.0},
-            "loop": {"p50_ms": 20.0, "p99_ms": 28.0},
+            "server": STEADY | {"p99_vs_p50": 1.5},
+            "loop": STEADY | {"p99_vs_p50": 1.4},
         },
         "overload_3x": FLOODED,
         "resident_mb": 150.0,
@@ -72,6 +73,11 @@ def results() -> dict[str, Any]:
         "breakdown_ms": {"parse HTTP": 0.1, "queue": 0.0, "infer": 22.0, "rest": 1.0},
         "throttling": {"threads by the quota": limited(0.01, 0.04), "--threads=2": limited(0.9, 0.95)},
         "gateway": {"direct": closed(300, 400), "gateway": closed(250, 340)},
+        "rivals": {
+            "SqueezeServe": {"per_second": 36.0, "ours_vs_it": 1.0},
+            "FastAPI": {"per_second": 32.0, "ours_vs_it": 1.2},
+            "mosec": {"per_second": 32.0, "ours_vs_it": 1.1},
+        },
         "peers": {
             "FastAPI, torch": TORCH | {"concurrency": closed(18, 19)},
             "FastAPI, openvino": TORCH | {"engine": "openvino", "concurrency": closed(30, 32)},
@@ -87,7 +93,7 @@ def test_ratios(results: dict[str, Any]) -> None:
     assert found["throughput_vs_limit_by_protocol"]["gRPC"] == pytest.approx(34 / 40)
     # The batched one is the best that PyTorch does.
     assert found["throughput_vs_best_peer"] == pytest.approx(36 / 20)
-    assert found["throughput_vs_best_peer_same_engine"] == pytest.approx(36 / 32)
+    assert found["throughput_vs_best_peer_same_engine"] == 1.1, "the one that comes closest"
     assert found["two_cores_vs_one"] == 1.75
     assert found["two_cores_limit_vs_one"] == 1.8
     assert found["two_cores_vs_limit"] == pytest.approx(1.75 / 1.8)
@@ -107,12 +113,14 @@ def test_ratios(results: dict[str, Any]) -> None:
 
 def test_what_was_not_measured_says_so(results: dict[str, Any], tmp_path: Path) -> None:
     results["peers"] = {"Other, torch": {"engine": "torch", "batch": 1, "failed": "cannot be installed"}}
+    results["rivals"] = {"SqueezeServe": {"per_second": 36.0, "ours_vs_it": 1.0}}
     results["gateway"] = {"skipped": "no cluster: not measured (make up)"}
     results["throttling"] = {"skipped": "no cgroup can be made here"}
     results |= report.ratios(results)
     assert results["throughput_vs_best_peer"] is None
     text = tables.table(results)
     assert "| throughput_vs_best_peer | not measured |" in text
+    assert "| throughput_vs_best_peer_same_engine | not measured |" in text
     assert "| gateway_vs_direct | not measured |" in text
     assert "no cluster: not measured (make up)" in text
     assert "| throttled_periods | not measured |" in text
