@@ -17,7 +17,6 @@ from bench.measure import Started, first_answer, run, started
 from bench.pictures import Picture
 from bench.plan import LOAD_CORE, OUT, SERVER_CORE, Plan, find_weights
 
-CLIENTS = 8
 LOOP = "ours, OpenVINO"
 Json = dict[str, Any]
 
@@ -57,15 +56,14 @@ async def _in_turns(
 ) -> Json:
     for send, process in servers:
         await first_answer(send, picture, process)
-        await load.closed_loop(send, picture, CLIENTS, 1.0)
+        await load.capacity(send, picture, 1.0)
     loop, server = Turns(), Turns()
     for _ in range(rounds):
         # In a thread, so that connections which a server closes meanwhile are noticed.
         loop.one.append(await asyncio.to_thread(limits[0].now))
         loop.two.append(await asyncio.to_thread(at_once, *limits))
         for rates, (send, _) in zip((server.one, server.two), servers, strict=True):
-            result = await load.closed_loop(send, picture, CLIENTS, seconds)
-            rates.append(result.summary()["per_second"])
+            rates.append(await load.capacity(send, picture, seconds))
     return {"loop": loop.summary(), "server": server.summary()}
 
 

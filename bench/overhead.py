@@ -13,8 +13,6 @@ from bench import load, processes
 from bench.measure import Started, first_answer, run, started
 from bench.pictures import Picture
 
-CLIENTS = 8
-
 
 def measure(weights: str, picture: Picture, seconds: float, rounds: int) -> dict[str, float]:
     """CPU ms of a picture with and without metrics, and `ratio`: the median of the first over the second."""
@@ -31,14 +29,14 @@ async def _in_turns(
     """CPU ms of a picture of both, a pair a round; every other round the second goes first."""
     for twin in twins:
         await first_answer(twin.send, picture, twin.process)
-        await load.closed_loop(twin.send, picture, CLIENTS, 1.0)
+        await load.closed_loop(twin.send, picture, load.CLIENTS, 1.0)
     pairs = []
     for number in range(rounds):
         found = [0.0, 0.0]
         for index in (0, 1) if number % 2 == 0 else (1, 0):
             twin = twins[index]
             before = processes.cpu_seconds(twin.process)
-            result = await load.closed_loop(twin.send, picture, CLIENTS, seconds)
+            result = await load.closed_loop(twin.send, picture, load.CLIENTS, seconds)
             used = processes.cpu_seconds(twin.process) - before
             found[index] = 1000 * used / len(result.latencies)
         pairs.append((found[0], found[1]))
