@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import load, pictures, processes, tables
 from bench.beside import Limit
-from bench.measure import Started, first_answer, run, started
+from bench.measure import Started, run, started, warmed_up
 from bench.pictures import Picture
 from bench.plan import LOAD_CORE, OUT, SERVER_CORE, Plan, find_weights
 
@@ -54,9 +54,8 @@ async def _in_turns(
     seconds: float,
     rounds: int,
 ) -> Json:
-    for send, process in servers:
-        await first_answer(send, picture, process)
-        await load.capacity(send, picture, 1.0)
+    for one in servers:
+        await warmed_up(one, picture)
     loop, server = Turns(), Turns()
     for _ in range(rounds):
         # In a thread, so that connections which a server closes meanwhile are noticed.

@@ -55,10 +55,8 @@ def started(
     weights: str, log: str, module: str = "squeeze_predictor", cores: Sequence[int] = (SERVER_CORE,)
 ) -> Iterator[Started]:
     """The predictor, or a variant of it, with as many threads as cores."""
-    port, server = processes.free_port(), contestants.ours(weights, module)
-    command = processes.pinned(cores, server.started(processes.environment(None), port))
-    with processes.running(command, processes.threads(len(cores)), OUT / log) as process:
-        yield Started(protocols.over_http(Client("127.0.0.1", port), server.protocol, server.path), process)
+    with serving(weights, contestants.ours(weights, module), OUT / log, cores) as server:
+        yield server
 
 
 def ours(bench: Bench, chosen: Sequence[Picture]) -> Json:
@@ -109,24 +107,28 @@ def peer(bench: Bench, one: Contestant, picture: Picture) -> Json:
     """
     about = {"engine": one.engine, "batch": one.batch}
     try:
-        with serving(bench.weights, one) as server:
+        with serving(bench.weights, one, log_of(one)) as server:
             return about | run(_peer(bench, one, server, picture))
     except subprocess.CalledProcessError as error:
         return about | {"failed": f"cannot be installed: {error}"}
     except TimeoutError as error:
-        return about | {"failed": f"{error}: see {_log(one).name}"}
+        return about | {"failed": f"{error}: see {log_of(one).name}"}
 
 
 @contextlib.contextmanager
-def serving(weights: str, one: Contestant) -> Iterator[Started]:
-    """A contestant on one core. Raises CalledProcessError where it cannot be installed."""
+def serving(
+    weights: str, one: Contestant, log: Path, cores: Sequence[int] = (SERVER_CORE,)
+) -> Iterator[Started]:
+    """A contestant with as many threads as cores. Raises CalledProcessError where it cannot be installed."""
     python, port = processes.environment(one.requirements), processes.free_port()
-    command = processes.pinned((SERVER_CORE,), one.started(python, port))
-    with processes.running(command, one.variables(weights, port), _log(one)) as process:
+    command = processes.pinned(cores, one.started(python, port))
+    variables = one.variables(weights, port) | processes.threads(len(cores))
+    with processes.running(command, variables, log) as process:
         yield Started(protocols.over_http(Client("127.0.0.1", port), one.protocol, one.path), process)
 
 
-def _log(one: Contestant) -> Path:
+def log_of(one: Contestant) -> Path:
+    """Where what a contestant prints is kept."""
     return OUT / f"{one.title.replace(', ', '-').replace(' ', '-')}.log"
 
 
@@ -136,6 +138,12 @@ async def _peer(bench: Bench, one: Contestant, server: Started, picture: Picture
     measured = await closed(bench, send, picture, process, most=one.batch > 1)
     memory = processes.resident_mb(process)
     return {"first_answer_s": seconds, "concurrency": measured, "resident_mb": memory}
+
+
+async def warmed_up(server: Started, picture: Picture) -> None:
+    """Waits for the first answer, and asks for a second more."""
+    await first_answer(server.send, picture, server.process)
+    await load.capacity(server.send, picture, 1.0)
 
 
 async def first_answer(send: Send, picture: Picture, process: psutil.Process) -> float:

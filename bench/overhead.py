@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 
 from bench import load, processes
-from bench.measure import Started, first_answer, run, started
+from bench.measure import Started, run, started, warmed_up
 from bench.pictures import Picture
 
 
@@ -28,8 +28,7 @@ async def _in_turns(
 ) -> list[tuple[float, float]]:
     """CPU ms of a picture of both, a pair a round; every other round the second goes first."""
     for twin in twins:
-        await first_answer(twin.send, picture, twin.process)
-        await load.closed_loop(twin.send, picture, load.CLIENTS, 1.0)
+        await warmed_up(twin, picture)
     pairs = []
     for number in range(rounds):
         found = [0.0, 0.0]

@@ -38,7 +38,7 @@ def draw(results: Json, folder: Path) -> None:
 def _throughput(results: Json, file: Path) -> None:
     """Everybody as a share of the limit."""
     picture = next(iter(results["ours"]["pictures"]))
-    peers = peers_of_limit(results)
+    peers = peers_of_limit(results["peers"])
     bars = {"SqueezeServe": of_limit(results["ours"]["pictures"][picture]), **peers}
     colours = [OURS, *(COLOURS[results["peers"][title]["engine"]] for title in peers)]
     label = f"right answers a second on one core, of the loop without a server ({picture} JPEG)"

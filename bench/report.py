@@ -68,18 +68,16 @@ def load_cores(by_concurrency: Json) -> float:
     return float(max(one["load_cores"] for one in by_concurrency.values()))
 
 
-def peers_of_limit(results: Json) -> dict[str, float]:
+def peers_of_limit(peers: Json) -> dict[str, float]:
     """Each peer that ran, as a share of the limit."""
-    return {
-        title: of_limit(one["concurrency"]) for title, one in results["peers"].items() if "failed" not in one
-    }
+    return {title: of_limit(one["concurrency"]) for title, one in peers.items() if "failed" not in one}
 
 
 def best_peer(results: Json, engine: str) -> float | None:
     """The highest share of the limit among the peers with an engine, batched ones included."""
     shares = [
         share
-        for title, share in peers_of_limit(results).items()
+        for title, share in peers_of_limit(results["peers"]).items()
         if results["peers"][title]["engine"] == engine
     ]
     return max(shares, default=None)

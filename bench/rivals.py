@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import contestants, load, pictures, processes, tables
 from bench.contestants import OURS, Contestant
-from bench.measure import Started, first_answer, run, serving
+from bench.measure import Started, log_of, run, serving, warmed_up
 from bench.pause import cluster_paused
 from bench.pictures import Picture
 from bench.plan import LOAD_CORE, OUT, Plan, find_weights
@@ -34,18 +34,17 @@ def measure(weights: str, picture: Picture, rivals: Sequence[Contestant], plan: 
     """By name: the median rate, and the median over the turns of ours over it."""
     with ExitStack() as stack:
         everybody = (contestants.ours(weights), *rivals)
-        servers = {one.name: stack.enter_context(serving(weights, one)) for one in everybody}
+        servers = {one.name: stack.enter_context(serving(weights, one, log_of(one))) for one in everybody}
         return summary(run(_in_turns(servers, picture, plan)))
 
 
 async def _in_turns(servers: Mapping[str, Started], picture: Picture, plan: Plan) -> Rates:
     rates: dict[str, list[float]] = {name: [] for name in servers}
-    for send, process in servers.values():
-        await first_answer(send, picture, process)
-        await load.capacity(send, picture, 1.0)
+    for one in servers.values():
+        await warmed_up(one, picture)
     for _ in range(2 * plan.rounds):
-        for name, (send, _process) in servers.items():
-            rates[name].append(await load.capacity(send, picture, plan.seconds / 2))
+        for name, one in servers.items():
+            rates[name].append(await load.capacity(one.send, picture, plan.seconds / 2))
     return rates
 
 

@@ -80,7 +80,7 @@ def side_by_side(plan: Plan, weights: str, loop: str) -> Json:
             found = cores.measure(weights, chosen[0], (first, second), plan.seconds, plan.rounds)
         others = peers(bench, chosen[0])
     say("SqueezeServe and the best with the same engine")
-    closest = rivals.best(report.peers_of_limit({"peers": others}), contestants.peers())
+    closest = rivals.best(report.peers_of_limit(others), contestants.peers())
     return {
         "cores": found,
         "ours": ours,

@@ -25,7 +25,7 @@ def table(results: Json) -> str:
         cores(results["cores"]),
         _breakdown(results["breakdown_ms"]),
         _protocols(results["ours"]["protocols"]),
-        steady(results["ours"]["open_70_percent"]),
+        _steady(results["ours"]["open_70_percent"]),
         _overload(results["ours"]["overload_3x"]),
         _servers(results),
         rivals(results["rivals"]),
@@ -85,7 +85,7 @@ def _protocols(protocols: Json) -> str:
     return _markdown([head, *rows])
 
 
-def steady(measured: Json) -> str:
+def _steady(measured: Json) -> str:
     rows = {"loop, no server": measured["loop"], "SqueezeServe": measured["server"]}
     return _markdown(
         [

@@ -100,8 +100,7 @@ def _objects(
         *((state.standing_in,) if state.standing_in else ()),
         *scalers,
     )
-    live = snapshot.children
-    return tuple(o for o in wanted if o["kind"] not in live or snapshot.owns(live[o["kind"]])), (
+    return tuple(o for o in wanted if not snapshot.foreign(o["kind"])), (
         *superfluous,
         *open_again,
         *state.superfluous,

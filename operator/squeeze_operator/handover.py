@@ -36,19 +36,20 @@ class Scalers(NamedTuple):
 def scalers(snapshot: Snapshot) -> Scalers:
     """The live autoscalers of a model."""
     live = snapshot.children.get(names.AUTOSCALERS.kind)
-    scaled_object = snapshot.own(names.SCALED_OBJECTS.kind)
-    a_strangers = scaled_object is None and names.SCALED_OBJECTS.kind in snapshot.children
+    a_strangers = snapshot.foreign(names.SCALED_OBJECTS.kind)
     of_keda = live is not None and not a_strangers and _made_by_keda(live, snapshot.key.name)
-    return Scalers(snapshot.own(names.AUTOSCALERS.kind), scaled_object, live if of_keda else None)
+    return Scalers(
+        snapshot.own(names.AUTOSCALERS.kind),
+        snapshot.own(names.SCALED_OBJECTS.kind),
+        live if of_keda else None,
+    )
 
 
 def foreign(snapshot: Snapshot, spec: ModelSpec) -> str | None:
     """The kind of somebody else's object whose name the wanted autoscaler needs."""
-    found = scalers(snapshot)
-    if names.AUTOSCALERS.kind in snapshot.children and not (found.ours or found.kedas):
+    if snapshot.foreign(names.AUTOSCALERS.kind) and not scalers(snapshot).kedas:
         return names.AUTOSCALERS.kind
-    wanted = spec.scaling.metric in KEDA_METRICS
-    if wanted and names.SCALED_OBJECTS.kind in snapshot.children and found.scaled_object is None:
+    if spec.scaling.metric in KEDA_METRICS and snapshot.foreign(names.SCALED_OBJECTS.kind):
         return names.SCALED_OBJECTS.kind
     return None
 

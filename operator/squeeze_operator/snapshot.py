@@ -110,8 +110,8 @@ class Snapshot:
     def own(self, kind: str) -> Json | None:
         """The live child of a kind, where it is this model's; a foreign one of the same name is not."""
         live = self.children.get(kind)
-        return live if live is not None and self.owns(live) else None
+        return live if live is not None and controls(self.model, live) else None
 
-    def owns(self, child: Json) -> bool:
-        """Whether this very model (by uid, not by name) controls the object."""
-        return controls(self.model, child)
+    def foreign(self, kind: str) -> bool:
+        """Whether the child's name is taken by what this model (by uid, not by name) does not control."""
+        return kind in self.children and self.own(kind) is None

@@ -86,10 +86,13 @@ class Proxy:
         until = time.monotonic() + self._settings.hold_seconds
         try:
             with self._budget.place() as place:
-                body = await _read(request, place, self._settings.hold_seconds)
+                body = await _read(request, place, until)
                 return await self._answer(request, model, body, until)
         except TooSlow:
-            return closed(refusal(408, "slow", "the rest of the body did not arrive in time"))
+            response = refusal(408, "slow", "the rest of the body did not arrive in time")
+            # What is still to come on this connection is the rest of that body.
+            response.force_close()
+            return response
         except Full:
             return refusal(503, "full", "too many requests wait for models that sleep")
         except TooLarge:
@@ -144,12 +147,12 @@ class Proxy:
             return response
 
 
-async def _read(request: web.Request, place: Place, seconds: float) -> bytes:
+async def _read(request: web.Request, place: Place, until: float) -> bytes:
     """The whole body, so that it can be sent twice. Raises Full, TooLarge, TooSlow."""
     place.grow_to(request.content_length or 0)
     chunks, size = [], 0
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(until - time.monotonic()):
             async for chunk in request.content.iter_chunked(CHUNK_BYTES):
                 size += len(chunk)
                 place.grow_to(size)
@@ -157,12 +160,6 @@ async def _read(request: web.Request, place: Place, seconds: float) -> bytes:
     except TimeoutError as error:
         raise TooSlow from error
     return b"".join(chunks)
-
-
-def closed(response: web.Response) -> web.Response:
-    """The last answer of its connection, whose client has not sent all that it announced."""
-    response.force_close()
-    return response
 
 
 def refusal(status: int, cause: str, text: str) -> web.Response:
